@@ -1,0 +1,54 @@
+package dev.bulkgen.model;
+
+import java.util.List;
+
+/**
+ * Weights by role, mapped in place. Matrices are [out, in]; absent parts are null, and which are
+ * absent follows from {@link ModelConfig} alone.
+ */
+public record ModelWeights(
+    ModelConfig config, WeightMatrix embedding, List<Layer> layers, Norm finalNorm, Linear head) {
+
+  /** Elementwise scale [width], and bias [width] for layer norm only. */
+  public record Norm(float[] weight, float[] bias) {}
+
+  /** {@code y = weight · x + bias}; bias [out] or null. */
+  public record Linear(WeightMatrix weight, float[] bias) {}
+
+  /**
+   * @param mlpNorm null where one norm feeds both branches
+   * @param queryNorm [headDim], null without q/k norms
+   */
+  public record Layer(
+      Norm attentionNorm,
+      Norm mlpNorm,
+      Linear query,
+      Linear key,
+      Linear value,
+      Linear output,
+      Norm queryNorm,
+      Norm keyNorm,
+      Linear gate,
+      Linear up,
+      Linear down) {}
+
+  /** Bytes of all matrices that one decode step reads (the embedding gather not counted). */
+  public long bytesPerStep() {
+    long total = head.weight().bytes();
+    for (Layer layer : layers) {
+      for (Linear linear :
+          new Linear[] {
+            layer.query(),
+            layer.key(),
+            layer.value(),
+            layer.output(),
+            layer.gate(),
+            layer.up(),
+            layer.down()
+          }) {
+        total += linear == null ? 0 : linear.weight().bytes();
+      }
+    }
+    return total;
+  }
+}
