@@ -162,7 +162,8 @@ final class ModelConfigReader {
                 "max_position_embeddings", 1, MAX_POSITIONS, family.maxPositions().getAsInt())
             : fields.integer("max_position_embeddings", 1, MAX_POSITIONS);
     RopeConfig rope = new RopeConfigReader(fields, declaredPositions).read();
-    int lastToken = Math.max(0, vocabulary - 1);
+    // With a wrong vocabulary size there is nothing to hold token ids against.
+    int lastToken = vocabulary > 0 ? vocabulary - 1 : MAX_VOCABULARY;
     return new ModelConfig(
         family.modelType(),
         vocabulary,
@@ -204,7 +205,10 @@ final class ModelConfigReader {
     int kvHeads = kvHeads(heads);
     if (heads > 0 && kvHeads > 0 && heads % kvHeads != 0) {
       fields.invalid(
-          "num_attention_heads %d is not a multiple of the %d key/value heads", heads, kvHeads);
+          "num_attention_heads %d is not a multiple of %s %d",
+          heads,
+          family.keys() == ModelFamily.Keys.FALCON ? "num_kv_heads" : "num_key_value_heads",
+          kvHeads);
     }
     return new AttentionShape(
         heads, kvHeads, headDim(hidden, heads), window(layers), family.qkNorm());
