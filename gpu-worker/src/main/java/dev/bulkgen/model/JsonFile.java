@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import java.io.CharConversionException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -66,6 +67,11 @@ final class JsonFile {
       throw new BulkgenException(
           ErrorCode.MODEL_CORRUPT,
           file + ": no valid JSON" + place + ": " + e.getOriginalMessage() + "; download it again",
+          e);
+    } catch (CharConversionException e) {
+      throw new BulkgenException(
+          ErrorCode.MODEL_CORRUPT,
+          file + ": no UTF-8 text (" + e.getMessage() + "); download it again",
           e);
     } catch (IOException e) {
       throw new BulkgenException(

@@ -2,12 +2,14 @@ package dev.bulkgen.model;
 
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
-import dev.bulkgen.tensor.MappedFile;
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -16,16 +18,16 @@ import java.util.List;
 /**
  * Identity of a model folder: SHA-256 over the small files that shape the output, and for each
  * weight file its name, size, header and {@value #SAMPLES} samples of {@value #SAMPLE_BYTES} bytes
- * at even distances, first and last included. Files are small enough to be sampled whole below
- * {@code SAMPLES · SAMPLE_BYTES}. Another training step or another precision changes practically
- * every weight, so samples tell models apart without reading gigabytes; they do not prove that no
- * single bit was changed. Where the folder lies does not matter.
+ * at even distances, first and last included; a file no larger than its samples goes in whole.
+ * Another training step or another precision changes practically every weight, so samples tell
+ * models apart without reading gigabytes; they do not prove that no single bit was changed. Where
+ * the folder lies does not matter.
  */
 final class ModelDigest {
   static final int SAMPLES = 256;
   static final int SAMPLE_BYTES = 4096;
 
-  private static final int HEADER_CHUNK = 1 << 16;
+  private static final int READ_AT_ONCE = 1 << 16;
 
   private static final List<String> SMALL_FILES =
       List.of(
@@ -38,6 +40,7 @@ final class ModelDigest {
           "chat_template.json");
 
   private final MessageDigest sha;
+  private final ByteBuffer buffer = ByteBuffer.allocateDirect(READ_AT_ONCE);
 
   private ModelDigest() {
     try {
@@ -74,30 +77,39 @@ final class ModelDigest {
   }
 
   private void addWeights(SafetensorsFile weights) {
-    MappedFile file = weights.file();
-    addName(file.path().getFileName().toString(), file.size());
-    byte[] buffer = new byte[HEADER_CHUNK];
+    Path path = weights.path();
+    long size = weights.file().size();
     long dataStart = weights.dataStart();
-    for (long at = 0; at < dataStart; at += HEADER_CHUNK) {
-      addRun(file, at, (int) Math.min(HEADER_CHUNK, dataStart - at), buffer);
-    }
-    long dataBytes = file.size() - dataStart;
-    if (dataBytes <= (long) SAMPLES * SAMPLE_BYTES) {
-      for (long at = dataStart; at < file.size(); at += HEADER_CHUNK) {
-        addRun(file, at, (int) Math.min(HEADER_CHUNK, file.size() - at), buffer);
+    addName(path.getFileName().toString(), size);
+    // Read, not mapped: a fault in a mapping makes the kernel fetch megabytes around it.
+    try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+      if (size - dataStart <= (long) SAMPLES * SAMPLE_BYTES) {
+        addRun(channel, 0, size);
+        return;
       }
-      return;
+      addRun(channel, 0, dataStart);
+      long span = size - dataStart - SAMPLE_BYTES;
+      for (int i = 0; i < SAMPLES - 1; i++) {
+        addRun(channel, dataStart + span / (SAMPLES - 1) * i, SAMPLE_BYTES);
+      }
+      addRun(channel, size - SAMPLE_BYTES, SAMPLE_BYTES);
+    } catch (IOException e) {
+      throw new BulkgenException(
+          ErrorCode.STORAGE_FAILED, path + ": cannot be read (" + e + "); check its rights", e);
     }
-    long span = dataBytes - SAMPLE_BYTES;
-    for (int i = 0; i < SAMPLES; i++) {
-      addRun(file, dataStart + span / (SAMPLES - 1) * i, SAMPLE_BYTES, buffer);
-    }
-    addRun(file, file.size() - SAMPLE_BYTES, SAMPLE_BYTES, buffer);
   }
 
-  private void addRun(MappedFile file, long offset, int count, byte[] buffer) {
-    file.readBytes(offset, buffer, 0, count);
-    sha.update(buffer, 0, count);
+  private void addRun(FileChannel channel, long offset, long count) throws IOException {
+    long end = offset + count;
+    while (offset < end) {
+      buffer.clear().limit((int) Math.min(buffer.capacity(), end - offset));
+      int read = channel.read(buffer, offset);
+      if (read < 0) {
+        throw new EOFException("it ends at byte " + offset + " and was longer before");
+      }
+      sha.update(buffer.flip());
+      offset += read;
+    }
   }
 
   /** Name and length go before the content, so that no two folders give the same stream. */

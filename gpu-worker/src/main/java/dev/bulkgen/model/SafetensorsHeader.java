@@ -49,8 +49,10 @@ record SafetensorsHeader(List<Entry> entries, Map<String, String> metadata) {
     Reader reader = new Reader(file, PREFIX_BYTES + header.length, dataBytes);
     try (JsonParser parser = JSON.createParser(header)) {
       reader.readAll(parser);
-    } catch (JsonProcessingException e) {
-      long position = e.getLocation() == null ? 0 : e.getLocation().getByteOffset();
+    } catch (IOException e) {
+      // The bytes are in memory, so nothing but their content can be wrong.
+      boolean placed = e instanceof JsonProcessingException p && p.getLocation() != null;
+      long position = placed ? ((JsonProcessingException) e).getLocation().getByteOffset() : 0;
       throw new BulkgenException(
           ErrorCode.MODEL_CORRUPT,
           String.format(
@@ -58,10 +60,8 @@ record SafetensorsHeader(List<Entry> entries, Map<String, String> metadata) {
               "%s: the header is not valid near byte %d: %s; download the file again",
               file,
               PREFIX_BYTES + Math.max(0, position),
-              e.getOriginalMessage()),
+              e instanceof JsonProcessingException p ? p.getOriginalMessage() : e.getMessage()),
           e);
-    } catch (IOException e) {
-      throw new BulkgenException(ErrorCode.STORAGE_FAILED, file + ": " + e, e);
     }
     reader.entries.sort(Comparator.comparingLong(Entry::begin).thenComparingLong(Entry::end));
     reader.checkLayout();

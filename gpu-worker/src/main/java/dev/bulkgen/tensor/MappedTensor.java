@@ -14,7 +14,8 @@ public final class MappedTensor implements Tensor {
   private static final ThreadLocal<short[]> RAW =
       ThreadLocal.withInitial(() -> new short[WIDENED_AT_ONCE]);
 
-  private static final int HALF_EXPONENT = 0x7c00;
+  private static final int HALF_MAGNITUDE = 0x7fff;
+  private static final int HALF_INFINITY = 0x7c00;
 
   private final MappedFile file;
   private final String name;
@@ -125,16 +126,23 @@ public final class MappedTensor implements Tensor {
   }
 
   private static void widenFloat16(short[] raw, float[] target, int start, int count) {
-    boolean allFinite = true;
-    for (int i = 0; i < count; i++) {
-      allFinite &= (raw[i] & HALF_EXPONENT) != HALF_EXPONENT;
-      target[start + i] = Float16.toFloat(raw[i]);
-    }
-    if (!allFinite) {
+    if (allFinite(raw, count)) {
+      for (int i = 0; i < count; i++) {
+        target[start + i] = Float16.toFloat(raw[i]);
+      }
+    } else {
       for (int i = 0; i < count; i++) {
         target[start + i] = Float16.toFloatAny(raw[i]);
       }
     }
+  }
+
+  private static boolean allFinite(short[] raw, int count) {
+    int largest = 0;
+    for (int i = 0; i < count; i++) {
+      largest = Math.max(largest, raw[i] & HALF_MAGNITUDE);
+    }
+    return largest < HALF_INFINITY;
   }
 
   private void requireType(boolean holds, String wanted) {

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.bulkgen.Fixtures;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.error.ErrorKind;
 import dev.bulkgen.tensor.DType;
 import dev.bulkgen.tensor.MappedTensor;
 import java.io.IOException;
@@ -19,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -203,5 +205,29 @@ class TestSafetensorsFile {
       assertEquals(
           code[token] * s + z, dequantized.toFloats()[token * 128 + 5], 1e-6, "token " + token);
     }
+  }
+
+  @Test
+  void damagedHeadersGiveAnErrorOfOurs() throws IOException {
+    Path whole = TinyCheckpoint.llama().write(folder).resolve("model.safetensors");
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(whole)).order(ByteOrder.LITTLE_ENDIAN);
+    byte[] header = new byte[(int) bytes.getLong()];
+    bytes.get(header);
+    assertEquals(21, SafetensorsHeader.parse(whole, header, bytes.remaining()).entries().size());
+    SplittableRandom random = new SplittableRandom(5);
+    int refused = 0;
+    for (int i = 0; i < 20_000; i++) {
+      byte[] damaged = header.clone();
+      for (int flips = 1 + random.nextInt(3); flips > 0; flips--) {
+        damaged[random.nextInt(damaged.length)] = (byte) random.nextInt(256);
+      }
+      try {
+        SafetensorsHeader.parse(whole, damaged, bytes.remaining());
+      } catch (BulkgenException e) {
+        assertEquals(ErrorKind.USER, e.kind(), e.getMessage());
+        refused++;
+      }
+    }
+    assertTrue(refused > 10_000, refused + " refused");
   }
 }
