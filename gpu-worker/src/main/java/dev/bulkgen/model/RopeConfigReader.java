@@ -70,7 +70,7 @@ final class RopeConfigReader {
     }
     if (!KNOWN.contains(type)) {
       s.unsupported(
-          "rope type '%s' is not supported; supported are default, linear, llama3 and yarn", type);
+          "rope_type '%s' is not supported; supported are default, linear, llama3 and yarn", type);
     }
     return switch (type) {
       case "linear" -> new RopeConfig.Linear(s.number("factor", 1, MAX_FACTOR));

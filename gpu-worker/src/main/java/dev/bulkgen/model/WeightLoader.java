@@ -80,7 +80,12 @@ final class WeightLoader {
 
   private static void note(List<String> problems, List<String> tensors, String what) {
     if (!tensors.isEmpty()) {
-      problems.add(tensors.size() + " tensors " + what + ": " + Checkpoint.listed(tensors));
+      problems.add(
+          tensors.size()
+              + (tensors.size() == 1 ? " tensor " : " tensors ")
+              + what
+              + ": "
+              + Checkpoint.listed(tensors));
     }
   }
 

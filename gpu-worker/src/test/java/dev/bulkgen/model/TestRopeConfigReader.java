@@ -79,9 +79,9 @@ class TestRopeConfigReader {
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "{'rope_type':'dynamic','factor':2} | rope type 'dynamic'",
-        "{'type':'longrope','factor':2} | rope type 'longrope'",
-        "{'type':'su','factor':2} | rope type 'su'",
+        "{'rope_type':'dynamic','factor':2} | rope_type 'dynamic'",
+        "{'type':'longrope','factor':2} | rope_type 'longrope'",
+        "{'type':'su','factor':2} | rope_type 'su'",
         "{'type':'yarn','factor':2,'truncate':false} | truncate",
         "{'full_attention':{'rope_type':'default'}} | each kind of layer",
         "{'rope_type':'default','partial_rotary_factor':0.5} | partial_rotary_factor",
