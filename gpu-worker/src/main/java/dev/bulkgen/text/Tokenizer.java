@@ -79,9 +79,9 @@ public final class Tokenizer {
     Tokenizer tokenizer;
     try {
       tokenizer = new Tokenizer(handle, file, config);
-    } catch (RuntimeException e) {
+    } catch (BulkgenException e) {
       library.deleteTokenizer(owned);
-      throw e;
+      throw e.code() == ErrorCode.PROMPT_INVALID ? file.invalid(e.getMessage()) : e;
     }
     CLEANER.register(tokenizer, () -> library.deleteTokenizer(owned));
     return tokenizer;

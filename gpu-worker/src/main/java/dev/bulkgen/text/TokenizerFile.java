@@ -157,7 +157,7 @@ final class TokenizerFile {
   }
 
   boolean isSpecial(int id) {
-    return special.get(id);
+    return id >= 0 && special.get(id);
   }
 
   /** Ids of the special tokens, ascending. */

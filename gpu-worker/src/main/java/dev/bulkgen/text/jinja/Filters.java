@@ -167,6 +167,7 @@ final class Filters {
       if (value instanceof String text) {
         String digits = text.strip().replace("_", "");
         int base = (int) Math.max(2, Math.min(36, bound.number("base", 10)));
+        digits = base == 16 ? digits.replaceFirst("^([-+]?)0[xX]", "$1") : digits;
         boolean decimal = base == 10 && digits.matches("[-+]?\\d*\\.\\d*(e[-+]?\\d{1,3})?");
         return decimal ? (long) Double.parseDouble(digits) : Long.parseLong(digits, base);
       }

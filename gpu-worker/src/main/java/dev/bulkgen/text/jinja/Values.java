@@ -1,6 +1,7 @@
 package dev.bulkgen.text.jinja;
 
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.math.MathContext;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -16,7 +17,8 @@ final class Values {
   private Values() {}
 
   /**
-   * Copies data from outside: null, booleans, numbers, strings, and lists and maps of them.
+   * Copies data from outside: null, booleans, numbers of 64 bits, strings, and lists and maps of
+   * them.
    *
    * @throws dev.bulkgen.error.BulkgenException TEMPLATE_FAILED for any other type or data that nest
    *     too deep
@@ -31,7 +33,7 @@ final class Values {
     if (value instanceof Double || value instanceof Float || value instanceof BigDecimal) {
       return ((Number) value).doubleValue();
     }
-    if (value instanceof Number number) {
+    if (value instanceof Number number && !(value instanceof BigInteger)) {
       return number.longValue();
     }
     if (value instanceof List<?> list) {
