@@ -6,8 +6,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.net.URL;
 import java.net.URLConnection;
-import java.nio.file.AtomicMoveNotSupportedException;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -65,14 +63,22 @@ final class NativeTokenizers {
     try {
       System.load(shared(url, platform, file).toString());
     } catch (IOException | UnsatisfiedLinkError e) {
-      Path folder = Files.createTempDirectory("bulkgen-native");
-      Path copy = folder.resolve(file);
+      loadPrivateCopy(url, file);
+    }
+  }
+
+  private static void loadPrivateCopy(URL url, String file) throws IOException {
+    Path folder = Files.createTempDirectory("bulkgen-native");
+    Path copy = folder.resolve(file);
+    try {
       try (InputStream in = url.openStream()) {
         Files.copy(in, copy);
       }
-      copy.toFile().deleteOnExit();
-      folder.toFile().deleteOnExit();
       System.load(copy.toString());
+    } finally {
+      // The mapping outlives the name; a process that is killed later leaves nothing behind.
+      Files.deleteIfExists(copy);
+      Files.deleteIfExists(folder);
     }
   }
 
@@ -92,8 +98,6 @@ final class NativeTokenizers {
       try {
         Files.copy(in, fresh, StandardCopyOption.REPLACE_EXISTING);
         Files.move(fresh, library, StandardCopyOption.ATOMIC_MOVE);
-      } catch (AtomicMoveNotSupportedException | FileAlreadyExistsException e) {
-        throw new IOException("cannot move into " + folder, e);
       } finally {
         Files.deleteIfExists(fresh);
       }

@@ -4,11 +4,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.bulkgen.Fixtures;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -82,8 +88,7 @@ class TestDetokenizer {
           }
         } else {
           for (byte b :
-              Character.toString(random.nextInt(0x4e00, 0x9fff))
-                  .getBytes(java.nio.charset.StandardCharsets.UTF_8)) {
+              Character.toString(random.nextInt(0x4e00, 0x9fff)).getBytes(StandardCharsets.UTF_8)) {
             ids.add(3 + (b & 0xff));
           }
         }
@@ -96,6 +101,43 @@ class TestDetokenizer {
     assertEquals(2000, compared);
     // 東 and a stray byte, one run.
     assertEquals("東\ufffd", tokenizer.decode(3 + 0xe6, 3 + 0x9d, 3 + 0xb1, 3 + 0x80));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "{'type':'Metaspace','replacement':'▁','add_prefix_space':true,'prepend_scheme':'always'}",
+        "{'type':'Metaspace','replacement':'▁','add_prefix_space':true,'prepend_scheme':'never'}",
+        "{'type':'Sequence','decoders':[{'type':'ByteFallback'},"
+            + "{'type':'Metaspace','replacement':'▁','add_prefix_space':true}]}",
+        "{'type':'Sequence','decoders':[{'type':'Replace','pattern':{'String':'▁'},'content':' '},"
+            + "{'type':'ByteFallback'},{'type':'Fuse'}]}",
+        "{'type':'Sequence','decoders':[{'type':'Replace','pattern':{'String':'▁'},'content':' '},"
+            + "{'type':'ByteFallback'},{'type':'Fuse'},"
+            + "{'type':'Strip','content':' ','start':3,'stop':0}]}",
+        "{'type':'Sequence','decoders':[{'type':'ByteLevel','add_prefix_space':false,"
+            + "'trim_offsets':false,'use_regex':false}]}",
+        "{'type':'Fuse'}",
+        "null"
+      })
+  void everyDecoderGivesTheTextOfTheLibrary(String decoder, @TempDir Path folder)
+      throws IOException {
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode file =
+        (ObjectNode) mapper.readTree(Fixtures.path("models/stories260k/tokenizer.json").toFile());
+    file.set("decoder", mapper.readTree(decoder.replace('\'', '"')));
+    mapper.writeValue(folder.resolve("tokenizer.json").toFile(), file);
+    Tokenizer tokenizer = Tokenizer.load(folder);
+    for (String text : TEXTS) {
+      int[] ids = tokenizer.encode(text);
+      assertEquals(tokenizer.decodeByLibrary(ids, true), tokenizer.decode(ids), text);
+    }
+    SplittableRandom random = new SplittableRandom(9);
+    for (int round = 0; round < 500; round++) {
+      // From 259 on: the tokens before are single bytes.
+      int[] ids = random.ints(8, 259, tokenizer.vocabSize()).toArray();
+      assertEquals(tokenizer.decodeByLibrary(ids, true), tokenizer.decode(ids));
+    }
   }
 
   @Test

@@ -1,5 +1,7 @@
 package dev.bulkgen.text.jinja;
 
+import java.math.BigDecimal;
+import java.math.RoundingMode;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -203,15 +205,15 @@ final class Filters {
     if (!Double.isFinite(number)) {
       return number;
     }
-    java.math.RoundingMode mode =
+    RoundingMode mode =
         switch (bound.text("method", "common")) {
-          case "common" -> java.math.RoundingMode.HALF_EVEN;
-          case "ceil" -> java.math.RoundingMode.CEILING;
-          case "floor" -> java.math.RoundingMode.FLOOR;
+          case "common" -> RoundingMode.HALF_EVEN;
+          case "ceil" -> RoundingMode.CEILING;
+          case "floor" -> RoundingMode.FLOOR;
           default -> throw run.error("round knows the methods common, ceil and floor");
         };
     int digits = (int) Math.max(-400, Math.min(400, bound.number("precision", 0)));
-    return new java.math.BigDecimal(number).setScale(digits, mode).doubleValue();
+    return new BigDecimal(number).setScale(digits, mode).doubleValue();
   }
 
   private static Object joinFilter(Run run, Object value, Arguments arguments) {

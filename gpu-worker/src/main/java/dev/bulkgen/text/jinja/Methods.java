@@ -2,6 +2,7 @@ package dev.bulkgen.text.jinja;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -73,7 +74,7 @@ final class Methods {
     DICT.put("items", (run, self, arguments) -> entries(self));
     DICT.put("keys", (run, self, arguments) -> new ArrayList<Object>(self.keySet()));
     DICT.put("values", (run, self, arguments) -> new ArrayList<Object>(self.values()));
-    DICT.put("copy", (run, self, arguments) -> new java.util.LinkedHashMap<Object, Object>(self));
+    DICT.put("copy", (run, self, arguments) -> new LinkedHashMap<Object, Object>(self));
     LIST.put("index", Methods::indexInList);
     LIST.put("count", Methods::countInList);
     LIST.put("copy", (run, self, arguments) -> new ArrayList<Object>(self));

@@ -1,7 +1,9 @@
 package dev.bulkgen.text.jinja;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** A parsed part of a template's body. */
 sealed interface Statement {
@@ -205,7 +207,7 @@ sealed interface Statement {
     public Flow execute(Scope scope, StringBuilder out) {
       scope.run().at(line);
       Arguments arguments = call.arguments().evaluate(scope);
-      java.util.Map<String, Object> keywords = new java.util.LinkedHashMap<>(arguments.keywords());
+      Map<String, Object> keywords = new LinkedHashMap<>(arguments.keywords());
       keywords.put("caller", new Macro(caller, scope));
       Object result = call.call(scope, new Arguments(arguments.positional(), keywords));
       append(scope, out, Values.str(scope.run(), result));

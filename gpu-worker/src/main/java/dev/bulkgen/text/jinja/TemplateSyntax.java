@@ -2,6 +2,7 @@ package dev.bulkgen.text.jinja;
 
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import java.util.Locale;
 
 /** Builds the error for a template that cannot be parsed. */
 final class TemplateSyntax {
@@ -14,6 +15,6 @@ final class TemplateSyntax {
             + " none.",
         template,
         line,
-        String.format(java.util.Locale.ROOT, format, arguments));
+        String.format(Locale.ROOT, format, arguments));
   }
 }

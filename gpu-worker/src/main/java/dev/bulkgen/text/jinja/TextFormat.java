@@ -4,6 +4,7 @@ import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.time.LocalDateTime;
 import java.time.format.DateTimeFormatter;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -44,8 +45,7 @@ final class TextFormat {
 
   /** {@code format % values}, with the conversions s, r, d, i, f and x. */
   static String percent(Run run, String format, Object values) {
-    List<?> items =
-        values instanceof Tuple tuple ? tuple : java.util.Collections.singletonList(values);
+    List<?> items = values instanceof Tuple tuple ? tuple : Collections.singletonList(values);
     StringBuilder out = new StringBuilder();
     Matcher matcher = CONVERSION.matcher(format);
     int next = 0;

@@ -54,6 +54,35 @@ class TestJinjaFixtures {
     tally.report(98);
   }
 
+  @Test
+  void longConversationsStayWithinTheLimits() throws IOException {
+    Map<String, Object> file =
+        map(JSON.readValue(Fixtures.path("chat_templates/rendered.json").toFile(), Object.class));
+    List<Map<String, Object>> messages = new ArrayList<>();
+    for (int turn = 0; turn < 500; turn++) {
+      messages.add(Map.of("role", "user", "content", "why? ".repeat(1_000)));
+      messages.add(Map.of("role", "assistant", "content", "because ".repeat(200)));
+    }
+    messages.add(Map.of("role", "user", "content", "and so? ".repeat(100_000)));
+    for (Object entry : (List<?>) file.get("templates")) {
+      String text =
+          JinjaTemplate.parse("fixture", (String) map(entry).get("template"))
+              .render(
+                  Map.of(
+                      "messages",
+                      messages,
+                      "add_generation_prompt",
+                      true,
+                      "bos_token",
+                      "<s>",
+                      "eos_token",
+                      "</s>"),
+                  NOW,
+                  Limits.DEFAULT);
+      assertTrue(text.length() > 800_000, () -> map(entry).get("name") + ": " + text.length());
+    }
+  }
+
   private static String outcome(String template, Map<String, Object> variables) {
     try {
       return JinjaTemplate.parse("fixture", template).render(variables, NOW, Limits.DEFAULT);
