@@ -1,0 +1,208 @@
+package dev.bulkgen.backend.cpu;
+
+import dev.bulkgen.backend.Backend;
+import dev.bulkgen.backend.CacheCapacity;
+import dev.bulkgen.backend.LogitsRequest;
+import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.backend.StepBatch;
+import dev.bulkgen.backend.StepOutput;
+import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.SequenceCache;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.model.ModelConfig;
+import dev.bulkgen.model.ModelWeights;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.Supplier;
+
+/**
+ * Runs a model on the CPU. Weights are used in place in their mapped files; cache and workspaces
+ * are taken at {@link #open} and never grow. The same bits come out whatever the batch, the number
+ * of threads and the arithmetic (P1).
+ */
+public final class CpuBackend implements Backend {
+  private final Arithmetic arithmetic;
+  private final ModelConfig model;
+  private final WorkspaceShape shape;
+  private final Workspace workspace;
+  private final CpuCacheStore store;
+  private final ThreadTeam team;
+  private final TeamKernels kernels;
+  private final CpuForward forward;
+
+  private CpuBackend(ModelWeights weights, WorkspaceShape shape, Arithmetic arithmetic) {
+    this.arithmetic = arithmetic;
+    this.shape = shape;
+    model = weights.config();
+    Supplier<CpuKernels> supplier = CpuKernelsProvider.of(arithmetic);
+    CpuKernels[] perWorker = new CpuKernels[shape.threads()];
+    Arrays.setAll(perWorker, i -> supplier.get());
+    store = new CpuCacheStore(shape.layout(), shape.capacity());
+    workspace = new Workspace(shape);
+    team = new ThreadTeam("bulkgen-cpu", shape.threads());
+    kernels = new TeamKernels(team, perWorker);
+    forward = new CpuForward(weights, workspace, store, kernels);
+  }
+
+  /**
+   * Takes cache and workspaces and starts the threads.
+   *
+   * @param threads that compute, the calling one among them
+   * @throws BulkgenException MEMORY_PLAN_REFUSED if the JVM does not give the memory
+   */
+  public static CpuBackend open(
+      ModelWeights weights,
+      CacheLayout layout,
+      CacheCapacity capacity,
+      int threads,
+      Arithmetic arithmetic) {
+    return new CpuBackend(
+        weights, new WorkspaceShape(weights.config(), layout, capacity, threads), arithmetic);
+  }
+
+  /** As above, vectorized where this JVM can; where it cannot, one log line says what to add. */
+  public static CpuBackend open(
+      ModelWeights weights, CacheLayout layout, CacheCapacity capacity, int threads) {
+    return open(weights, layout, capacity, threads, CpuKernelsProvider.best());
+  }
+
+  /** Bytes of heap that {@link #open} takes for buffers; the cache comes on top. */
+  public static long workspaceBytes(
+      ModelConfig model, CacheLayout layout, CacheCapacity capacity, int threads) {
+    return new WorkspaceShape(model, layout, capacity, threads).bytes();
+  }
+
+  @Override
+  public String description() {
+    String name = arithmetic.name().toLowerCase(Locale.ROOT);
+    int threads = team.size();
+    return "cpu (" + name + ", " + threads + (threads == 1 ? " thread)" : " threads)");
+  }
+
+  @Override
+  public long cacheBytes() {
+    return store.bytes();
+  }
+
+  @Override
+  public StepOutput forward(StepBatch batch) {
+    check(batch);
+    StepRows rows = new StepRows(batch, shape);
+    forward.run(rows);
+    StepOutput.SequenceOutput[] outputs = new StepOutput.SequenceOutput[rows.sequences.size()];
+    markFailures(rows, outputs);
+    sample(rows, outputs);
+    return new StepOutput(List.of(outputs));
+  }
+
+  private void check(StepBatch batch) {
+    int promptTokens = 0;
+    for (SequenceStep sequence : batch.sequences()) {
+      int count = sequence.tokens().length;
+      SequenceCache cache = sequence.cache();
+      promptTokens += sequence.isPrefill() ? count : 0;
+      require(count >= 1, "a sequence without tokens");
+      require(sequence.isPrefill() || count == 1, "%d tokens to decode at once", count);
+      require(cache.slot() < shape.capacity().slots(), "window slot %d", cache.slot());
+      int pages = shape.layout().pagesPerLayer(cache.length() + count);
+      for (int layer = 0; layer < model.layerCount(); layer++) {
+        int held = cache.pages().count(layer);
+        require(held >= pages, "%d pages of %d in layer %d", held, pages, layer);
+      }
+      for (int token : sequence.tokens()) {
+        require(token >= 0 && token < model.vocabSize(), "token %d", token);
+      }
+    }
+    int sequences = batch.sequences().size();
+    require(sequences <= shape.capacity().slots(), "%d sequences", sequences);
+    require(promptTokens <= shape.capacity().prefillTokens(), "%d prompt tokens", promptTokens);
+  }
+
+  private void require(boolean condition, String format, Object... arguments) {
+    if (!condition) {
+      String what = String.format(Locale.ROOT, format, arguments);
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL,
+          "cpu step: %s is outside of what was planned: %s, vocabulary %d, %d layers",
+          what,
+          shape.capacity(),
+          model.vocabSize(),
+          model.layerCount());
+    }
+  }
+
+  /** A row that is not finite ends its sequence, even if the rows after it look sound. */
+  private void markFailures(StepRows rows, StepOutput.SequenceOutput[] outputs) {
+    boolean[] broken = new boolean[rows.count];
+    kernels.rows(
+        rows.count,
+        model.hiddenSize(),
+        (from, to, kernel) -> {
+          for (int row = from; row < to; row++) {
+            broken[row] = !forward.isFinite(row);
+          }
+        });
+    for (int row = rows.count - 1; row >= 0; row--) {
+      if (broken[row]) {
+        outputs[rows.sequenceOf[row]] =
+            new StepOutput.Failure(
+                BulkgenException.of(
+                    ErrorCode.NUMERIC_FAILURE,
+                    "the model's numbers are not finite at position %d of this row: check the"
+                        + " weights, or leave the row out",
+                    rows.positions[row]));
+      }
+    }
+  }
+
+  private void sample(StepRows rows, StepOutput.SequenceOutput[] outputs) {
+    float[][][] wanted = new float[outputs.length][][]; // [sequences][rows][vocabSize]
+    for (int s = 0; s < outputs.length; s++) {
+      LogitsRequest request = rows.sequences.get(s).logits();
+      int count = request == LogitsRequest.ALL ? rows.length(s) : 1;
+      wanted[s] = new float[request == LogitsRequest.NONE ? 0 : count][];
+    }
+    int[] logitRows = rows.logitRows();
+    for (int first = 0; first < logitRows.length; first += shape.logitRows()) {
+      int count = Math.min(shape.logitRows(), logitRows.length - first);
+      forward.logits(logitRows, first, count);
+      int start = first;
+      team.run(
+          count,
+          (task, worker) -> {
+            int row = logitRows[start + task];
+            sampleRow(rows, row, task * shape.logitStride(), wanted, outputs);
+          });
+    }
+  }
+
+  private void sampleRow(
+      StepRows rows, int row, int at, float[][][] wanted, StepOutput.SequenceOutput[] outputs) {
+    int s = rows.sequenceOf[row];
+    float[] logits = workspace.logits;
+    if (wanted[s].length > 0) {
+      int index = wanted[s].length == 1 ? 0 : row - rows.firstRow[s];
+      wanted[s][index] = Arrays.copyOfRange(logits, at, at + model.vocabSize());
+    }
+    if (row != rows.lastRow(s) || outputs[s] != null) {
+      return;
+    }
+    try {
+      int token = rows.sequences.get(s).sampler().sample(logits, at, model.vocabSize());
+      outputs[s] = new StepOutput.Token(token, wanted[s]);
+    } catch (BulkgenException e) {
+      if (e.code() != ErrorCode.NUMERIC_FAILURE) {
+        throw e;
+      }
+      outputs[s] = new StepOutput.Failure(e);
+    }
+  }
+
+  /** Ends the threads; the memory goes with this object. */
+  @Override
+  public void close() {
+    team.close();
+  }
+}
