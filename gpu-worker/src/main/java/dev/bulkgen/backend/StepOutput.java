@@ -1,0 +1,19 @@
+package dev.bulkgen.backend;
+
+import dev.bulkgen.error.BulkgenException;
+import java.util.List;
+
+/** What a forward pass gave, one entry per sequence in the batch's order. */
+public record StepOutput(List<SequenceOutput> sequences) {
+
+  public sealed interface SequenceOutput {}
+
+  /**
+   * @param token the next token
+   * @param logits as asked: [rows][vocabSize], before penalties and temperature; no rows for NONE
+   */
+  public record Token(int token, float[][] logits) implements SequenceOutput {}
+
+  /** The sequence cannot go on (its numbers are no longer finite); the others can. */
+  public record Failure(BulkgenException error) implements SequenceOutput {}
+}
