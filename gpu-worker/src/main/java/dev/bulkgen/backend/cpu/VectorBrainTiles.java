@@ -1,0 +1,187 @@
+package dev.bulkgen.backend.cpu;
+
+import static dev.bulkgen.backend.cpu.CpuKernels.LANES;
+import static dev.bulkgen.backend.cpu.VectorLanes.WIDTH;
+import static dev.bulkgen.backend.cpu.VectorLanes.bfloats;
+import static dev.bulkgen.backend.cpu.VectorLanes.broadcast;
+import static dev.bulkgen.backend.cpu.VectorLanes.floats;
+
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * The tiles of {@link VectorTiles} for few rows of x: w stays bfloat16 and is widened in registers,
+ * which is cheaper than a widened copy that too few rows would use.
+ */
+final class VectorBrainTiles {
+  /** Floats of one row's partial sums: sixteen products of sixteen lanes. */
+  private static final int ROW = LANES * LANES;
+
+  private VectorBrainTiles() {}
+
+  /** Four rows of x. */
+  static void fourRows(
+      float[] x,
+      int xOffset,
+      int xStride,
+      short[] w,
+      int wOffset,
+      int wStride,
+      int depth,
+      float[] partials,
+      int slot) {
+    int x1 = xOffset + xStride;
+    int x2 = xOffset + 2 * xStride;
+    int x3 = xOffset + 3 * xStride;
+    int w1 = wOffset + wStride;
+    int w2 = wOffset + 2 * wStride;
+    int w3 = wOffset + 3 * wStride;
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+      FloatVector s00 = broadcast(0f);
+      FloatVector s01 = broadcast(0f);
+      FloatVector s02 = broadcast(0f);
+      FloatVector s03 = broadcast(0f);
+      FloatVector s10 = broadcast(0f);
+      FloatVector s11 = broadcast(0f);
+      FloatVector s12 = broadcast(0f);
+      FloatVector s13 = broadcast(0f);
+      FloatVector s20 = broadcast(0f);
+      FloatVector s21 = broadcast(0f);
+      FloatVector s22 = broadcast(0f);
+      FloatVector s23 = broadcast(0f);
+      FloatVector s30 = broadcast(0f);
+      FloatVector s31 = broadcast(0f);
+      FloatVector s32 = broadcast(0f);
+      FloatVector s33 = broadcast(0f);
+      for (int k = lane; k < depth; k += LANES) {
+        FloatVector b0 = bfloats(w, wOffset + k);
+        FloatVector b1 = bfloats(w, w1 + k);
+        FloatVector b2 = bfloats(w, w2 + k);
+        FloatVector b3 = bfloats(w, w3 + k);
+        FloatVector a = floats(x, xOffset + k);
+        s00 = a.fma(b0, s00);
+        s01 = a.fma(b1, s01);
+        s02 = a.fma(b2, s02);
+        s03 = a.fma(b3, s03);
+        a = floats(x, x1 + k);
+        s10 = a.fma(b0, s10);
+        s11 = a.fma(b1, s11);
+        s12 = a.fma(b2, s12);
+        s13 = a.fma(b3, s13);
+        a = floats(x, x2 + k);
+        s20 = a.fma(b0, s20);
+        s21 = a.fma(b1, s21);
+        s22 = a.fma(b2, s22);
+        s23 = a.fma(b3, s23);
+        a = floats(x, x3 + k);
+        s30 = a.fma(b0, s30);
+        s31 = a.fma(b1, s31);
+        s32 = a.fma(b2, s32);
+        s33 = a.fma(b3, s33);
+      }
+      s00.intoArray(partials, slot + lane);
+      s01.intoArray(partials, slot + lane + LANES);
+      s02.intoArray(partials, slot + lane + 2 * LANES);
+      s03.intoArray(partials, slot + lane + 3 * LANES);
+      s10.intoArray(partials, slot + lane + ROW);
+      s11.intoArray(partials, slot + lane + ROW + LANES);
+      s12.intoArray(partials, slot + lane + ROW + 2 * LANES);
+      s13.intoArray(partials, slot + lane + ROW + 3 * LANES);
+      s20.intoArray(partials, slot + lane + 2 * ROW);
+      s21.intoArray(partials, slot + lane + 2 * ROW + LANES);
+      s22.intoArray(partials, slot + lane + 2 * ROW + 2 * LANES);
+      s23.intoArray(partials, slot + lane + 2 * ROW + 3 * LANES);
+      s30.intoArray(partials, slot + lane + 3 * ROW);
+      s31.intoArray(partials, slot + lane + 3 * ROW + LANES);
+      s32.intoArray(partials, slot + lane + 3 * ROW + 2 * LANES);
+      s33.intoArray(partials, slot + lane + 3 * ROW + 3 * LANES);
+    }
+  }
+
+  /** Two rows of x. */
+  static void twoRows(
+      float[] x,
+      int xOffset,
+      int xStride,
+      short[] w,
+      int wOffset,
+      int wStride,
+      int depth,
+      float[] partials,
+      int slot) {
+    int x1 = xOffset + xStride;
+    int w1 = wOffset + wStride;
+    int w2 = wOffset + 2 * wStride;
+    int w3 = wOffset + 3 * wStride;
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+      FloatVector s00 = broadcast(0f);
+      FloatVector s01 = broadcast(0f);
+      FloatVector s02 = broadcast(0f);
+      FloatVector s03 = broadcast(0f);
+      FloatVector s10 = broadcast(0f);
+      FloatVector s11 = broadcast(0f);
+      FloatVector s12 = broadcast(0f);
+      FloatVector s13 = broadcast(0f);
+      for (int k = lane; k < depth; k += LANES) {
+        FloatVector b0 = bfloats(w, wOffset + k);
+        FloatVector b1 = bfloats(w, w1 + k);
+        FloatVector b2 = bfloats(w, w2 + k);
+        FloatVector b3 = bfloats(w, w3 + k);
+        FloatVector a = floats(x, xOffset + k);
+        s00 = a.fma(b0, s00);
+        s01 = a.fma(b1, s01);
+        s02 = a.fma(b2, s02);
+        s03 = a.fma(b3, s03);
+        a = floats(x, x1 + k);
+        s10 = a.fma(b0, s10);
+        s11 = a.fma(b1, s11);
+        s12 = a.fma(b2, s12);
+        s13 = a.fma(b3, s13);
+      }
+      s00.intoArray(partials, slot + lane);
+      s01.intoArray(partials, slot + lane + LANES);
+      s02.intoArray(partials, slot + lane + 2 * LANES);
+      s03.intoArray(partials, slot + lane + 3 * LANES);
+      s10.intoArray(partials, slot + lane + ROW);
+      s11.intoArray(partials, slot + lane + ROW + LANES);
+      s12.intoArray(partials, slot + lane + ROW + 2 * LANES);
+      s13.intoArray(partials, slot + lane + ROW + 3 * LANES);
+    }
+  }
+
+  /** One row of x. */
+  static void oneRow(
+      float[] x,
+      int xOffset,
+      int xStride,
+      short[] w,
+      int wOffset,
+      int wStride,
+      int depth,
+      float[] partials,
+      int slot) {
+    int w1 = wOffset + wStride;
+    int w2 = wOffset + 2 * wStride;
+    int w3 = wOffset + 3 * wStride;
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+      FloatVector s00 = broadcast(0f);
+      FloatVector s01 = broadcast(0f);
+      FloatVector s02 = broadcast(0f);
+      FloatVector s03 = broadcast(0f);
+      for (int k = lane; k < depth; k += LANES) {
+        FloatVector b0 = bfloats(w, wOffset + k);
+        FloatVector b1 = bfloats(w, w1 + k);
+        FloatVector b2 = bfloats(w, w2 + k);
+        FloatVector b3 = bfloats(w, w3 + k);
+        FloatVector a = floats(x, xOffset + k);
+        s00 = a.fma(b0, s00);
+        s01 = a.fma(b1, s01);
+        s02 = a.fma(b2, s02);
+        s03 = a.fma(b3, s03);
+      }
+      s00.intoArray(partials, slot + lane);
+      s01.intoArray(partials, slot + lane + LANES);
+      s02.intoArray(partials, slot + lane + 2 * LANES);
+      s03.intoArray(partials, slot + lane + 3 * LANES);
+    }
+  }
+}

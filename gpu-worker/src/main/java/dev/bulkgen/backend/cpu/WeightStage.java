@@ -1,0 +1,64 @@
+package dev.bulkgen.backend.cpu;
+
+import static dev.bulkgen.backend.cpu.VectorLanes.WIDTH;
+
+import dev.bulkgen.model.WeightMatrix;
+import dev.bulkgen.tensor.DType;
+import java.util.Arrays;
+
+/**
+ * Copies rows of a weight from the mapped file to the heap, each padded with zeros to {@code
+ * pitch}, the next multiple of 16: there is no way to load vectors from outside the heap that is
+ * common to all JDKs.
+ */
+final class WeightStage {
+  private WeightStage() {}
+
+  /** Rows [row, row + count) of a 16-bit weight, as stored. */
+  static void readShorts(WeightMatrix weight, int row, int count, short[] target, int pitch) {
+    int cols = weight.cols();
+    for (int done = 0; done < count; ) {
+      // Rows of one slice follow each other in the file: without padding they are one copy.
+      int run = cols == pitch ? runOf(weight, row + done, count - done) : 1;
+      int at = done * pitch;
+      weight.tensor().readShorts(weight.element(row + done), target, at, run * cols);
+      Arrays.fill(target, at + run * cols, at + run * pitch, (short) 0);
+      done += run;
+    }
+  }
+
+  /** Rows [row, row + count), widened exactly; {@code raw} is scratch of the same shape. */
+  static void readFloats(
+      WeightMatrix weight, int row, int count, short[] raw, float[] target, int pitch) {
+    if (weight.dtype() == DType.F32) {
+      int cols = weight.cols();
+      for (int i = 0; i < count; i++) {
+        weight.tensor().readFloats(weight.element(row + i), target, i * pitch, cols);
+        Arrays.fill(target, i * pitch + cols, (i + 1) * pitch, 0f);
+      }
+      return;
+    }
+    readShorts(weight, row, count, raw, pitch);
+    if (weight.dtype() == DType.BF16) {
+      widenBrain(raw, target, count * pitch);
+    } else {
+      widenHalves(raw, target, count * pitch);
+    }
+  }
+
+  private static int runOf(WeightMatrix weight, int row, int most) {
+    return Math.min(most, weight.rowsPerSlice() - row % weight.rowsPerSlice());
+  }
+
+  private static void widenBrain(short[] raw, float[] target, int count) {
+    for (int i = 0; i < count; i += WIDTH) {
+      VectorLanes.bfloats(raw, i).intoArray(target, i);
+    }
+  }
+
+  private static void widenHalves(short[] raw, float[] target, int count) {
+    for (int i = 0; i < count; i += WIDTH) {
+      VectorLanes.anyHalves(raw, i).intoArray(target, i);
+    }
+  }
+}
