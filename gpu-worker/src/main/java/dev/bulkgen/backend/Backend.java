@@ -1,5 +1,7 @@
 package dev.bulkgen.backend;
 
+import dev.bulkgen.cache.SequenceCache;
+
 /**
  * One step wide: it has a model, owns the bytes of the cache, and runs one forward pass of the
  * batch. Called from the engine's thread only.
@@ -17,6 +19,12 @@ public interface Backend extends AutoCloseable {
    * @return one output per sequence, in the batch's order
    */
   StepOutput forward(StepBatch batch);
+
+  /**
+   * Copies the cached bytes of one sequence to another, which holds as many pages in every layer;
+   * the caller advances its length.
+   */
+  void copyCache(SequenceCache from, SequenceCache to);
 
   /** Bytes of cache (pages and windows) this backend has taken from the machine. */
   long cacheBytes();

@@ -87,6 +87,15 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
+  public void copyCache(SequenceCache from, SequenceCache to) {
+    for (int layer = 0; layer < model.layerCount(); layer++) {
+      int held = to.pages().count(layer);
+      require(held >= from.pages().count(layer), "%d pages to copy to, layer %d", held, layer);
+    }
+    store.copy(from, to);
+  }
+
+  @Override
   public StepOutput forward(StepBatch batch) {
     check(batch);
     StepRows rows = new StepRows(batch, shape);

@@ -35,6 +35,21 @@ final class CpuCacheStore {
     return pages.bytes() + windows.bytes();
   }
 
+  /** Copies all that {@code from} holds; {@code to} has as many pages in every layer. */
+  void copy(SequenceCache from, SequenceCache to) {
+    for (int layer = 0; layer < layout.layers(); layer++) {
+      for (int page = 0; page < from.pages().count(layer); page++) {
+        pages.copy(from.pages().page(layer, page), to.pages().page(layer, page));
+      }
+    }
+    if (layout.windowHeadBytes() > 0) {
+      int units = layout.layers() * layout.kvHeads();
+      for (int unit = 0; unit < units; unit++) {
+        windows.copy((long) from.slot() * units + unit, (long) to.slot() * units + unit);
+      }
+    }
+  }
+
   /** One K/V head's view of one layer of one sequence. */
   Part part(SequenceCache cache, int layer, int head) {
     return new Part(cache, layer, head);

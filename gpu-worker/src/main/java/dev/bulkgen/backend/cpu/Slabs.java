@@ -98,6 +98,16 @@ final class Slabs {
     shorts[slab(unit)].put(start(unit, at, Short.BYTES) / Short.BYTES, value);
   }
 
+  /** Copies a whole unit of one set of slabs to another of the same set. */
+  void copy(long from, long to) {
+    int start = start(to, 0, unitBytes) / Short.BYTES;
+    shorts[slab(to)].put(
+        start,
+        shorts[slab(from)],
+        start(from, 0, unitBytes) / Short.BYTES,
+        unitBytes / Short.BYTES);
+  }
+
   private int slab(long unit) {
     return (int) (unit / unitsPerSlab);
   }
