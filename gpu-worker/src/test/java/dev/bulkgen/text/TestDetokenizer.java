@@ -41,7 +41,7 @@ class TestDetokenizer {
   @ParameterizedTest
   @ValueSource(strings = {LLAMA_2, LLAMA_3, FALCON, "models/stories260k"})
   void partsAreFinalWholeAndAddUpToTheWhole(String folder) {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path(folder));
+    Tokenizer tokenizer = FixtureTokenizers.of(folder);
     for (String text : TEXTS) {
       int[] ids = tokenizer.encode(text);
       String expected = tokenizer.decodeByLibrary(ids, true);
@@ -65,7 +65,7 @@ class TestDetokenizer {
   @ParameterizedTest
   @ValueSource(strings = {LLAMA_3, FALCON, "models/recall"})
   void anyTokensGiveTheTextOfTheLibrary(String folder) {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path(folder));
+    Tokenizer tokenizer = FixtureTokenizers.of(folder);
     SplittableRandom random = new SplittableRandom(5);
     for (int round = 0; round < 2000; round++) {
       int[] ids = random.ints(random.nextInt(1, 12), 0, tokenizer.vocabSize()).toArray();
@@ -75,7 +75,7 @@ class TestDetokenizer {
 
   @Test
   void byteTokensGiveTheTextOfTheLibraryUnlessARunMixesWholeAndStray() {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path(LLAMA_2));
+    Tokenizer tokenizer = FixtureTokenizers.of(LLAMA_2);
     SplittableRandom random = new SplittableRandom(6);
     int compared = 0;
     for (int round = 0; round < 2000; round++) {
@@ -142,7 +142,7 @@ class TestDetokenizer {
 
   @Test
   void aCharacterOfSeveralTokensComesWithItsLast() {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path(LLAMA_2));
+    Tokenizer tokenizer = FixtureTokenizers.of(LLAMA_2);
     Detokenizer detokenizer = tokenizer.detokenizer();
     assertEquals("", detokenizer.push(3 + 0xf0));
     assertEquals("", detokenizer.push(3 + 0x9f));
@@ -156,14 +156,14 @@ class TestDetokenizer {
 
   @Test
   void aContinuationKeepsTheSpaceThatATextLoses() {
-    Tokenizer llama = Tokenizer.load(Fixtures.path(LLAMA_2));
+    Tokenizer llama = FixtureTokenizers.of(LLAMA_2);
     int hello = llama.idOf("▁Hello").orElseThrow();
     Detokenizer start = llama.detokenizer();
     assertEquals("Hello", start.push(hello));
     assertEquals(" Hello", start.push(hello));
     assertEquals(" Hello", llama.continuation().push(hello));
 
-    Tokenizer recall = Tokenizer.load(Fixtures.path("models/recall"));
+    Tokenizer recall = FixtureTokenizers.of("models/recall");
     int sun = recall.idOf("sun").orElseThrow();
     assertEquals("sun", recall.detokenizer().push(sun));
     assertEquals(" sun", recall.continuation().push(sun));
@@ -171,7 +171,7 @@ class TestDetokenizer {
 
   @Test
   void specialTokensBeforeTheTextDoNotCountAsItsStart() {
-    Tokenizer llama = Tokenizer.load(Fixtures.path(LLAMA_2));
+    Tokenizer llama = FixtureTokenizers.of(LLAMA_2);
     int hello = llama.idOf("▁Hello").orElseThrow();
     assertEquals("Hello", llama.decode(1, hello));
     assertEquals(llama.decodeByLibrary(new int[] {1, hello}, true), llama.decode(1, hello));

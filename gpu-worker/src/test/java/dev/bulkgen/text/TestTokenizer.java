@@ -40,7 +40,7 @@ class TestTokenizer {
     "falcon, ggml-vocab-falcon"
   })
   void encodesEveryTextToTheExpectedIds(String folder, String expected) throws IOException {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path("tokenizers/" + folder));
+    Tokenizer tokenizer = FixtureTokenizers.of("tokenizers/" + folder);
     String inputs =
         Files.readString(Fixtures.path("tokenizers/expected/" + expected + ".gguf.inp"));
     String outputs =
@@ -65,7 +65,7 @@ class TestTokenizer {
 
   @Test
   void plainPromptsBeginWithOneBos() {
-    Tokenizer llama = Tokenizer.load(Fixtures.path("tokenizers/llama2_fixed_derived"));
+    Tokenizer llama = FixtureTokenizers.of("tokenizers/llama2_fixed_derived");
     assertEquals(1, llama.bosId().orElseThrow());
     assertArrayEquals(new int[] {1, 15043}, llama.encodePrompt("Hello"));
     assertArrayEquals(new int[] {1}, llama.encodePrompt(""));
@@ -73,14 +73,14 @@ class TestTokenizer {
     assertEquals(1, llama.encodePrompt("<s>Hello")[0]);
     assertTrue(llama.encodePrompt("<s>Hello")[1] != 1);
 
-    Tokenizer falcon = Tokenizer.load(Fixtures.path("tokenizers/falcon"));
+    Tokenizer falcon = FixtureTokenizers.of("tokenizers/falcon");
     assertTrue(falcon.bosId().isEmpty());
     assertArrayEquals(falcon.encode("Hello"), falcon.encodePrompt("Hello"));
   }
 
   @Test
   void renderedChatKeepsItsSpecialTokensAndGetsNoMore() {
-    Tokenizer llama = Tokenizer.load(Fixtures.path("tokenizers/llama3_derived"));
+    Tokenizer llama = FixtureTokenizers.of("tokenizers/llama3_derived");
     int[] ids =
         llama.encodeRendered(
             "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>");
@@ -95,18 +95,18 @@ class TestTokenizer {
 
   @Test
   void endTokensAreThoseNamedByTheModelAndByItsTokenizer() {
-    Tokenizer llama = Tokenizer.load(Fixtures.path("tokenizers/llama3_derived"));
+    Tokenizer llama = FixtureTokenizers.of("tokenizers/llama3_derived");
     assertEquals(new TreeSet<>(Set.of(128001, 128009)), llama.eosIds(List.of(128009)));
     assertEquals(new TreeSet<>(Set.of(128001)), llama.eosIds(List.of()));
     assertEquals(128256, llama.vocabSize());
-    Tokenizer recall = Tokenizer.load(Fixtures.path("models/recall"));
+    Tokenizer recall = FixtureTokenizers.of("models/recall");
     assertEquals(new TreeSet<>(Set.of(2)), recall.eosIds(List.of(2)));
     assertArrayEquals(new int[] {0, 1, 2}, recall.specialIds());
   }
 
   @Test
   void recallKnowsEveryWordOfItsSamples() throws IOException {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path("models/recall"));
+    Tokenizer tokenizer = FixtureTokenizers.of("models/recall");
     for (String line : Files.readAllLines(Fixtures.path("models/recall/sample.jsonl"))) {
       String prompt = JSON.readTree(line).path("prompt").textValue();
       int[] ids = tokenizer.encodePrompt(prompt);
@@ -119,7 +119,7 @@ class TestTokenizer {
 
   @Test
   void stories260kDecodesItsGoldenStory() throws IOException {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path("models/stories260k"));
+    Tokenizer tokenizer = FixtureTokenizers.of("models/stories260k");
     JsonNode golden =
         JSON.readTree(Fixtures.path("models/stories260k/golden_greedy.json").toFile());
     int[] ids =
@@ -132,7 +132,7 @@ class TestTokenizer {
 
   @Test
   void hostileTextIsEncodedWithoutHarm() {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path("tokenizers/llama3_derived"));
+    Tokenizer tokenizer = FixtureTokenizers.of("tokenizers/llama3_derived");
     assertEquals("a\0b", tokenizer.decode(tokenizer.encode("a\0b")));
     assertEquals("a\ufffdb\ufffd", tokenizer.decode(tokenizer.encode("a\ud83db\ude00")));
     assertEquals("\ufffd", tokenizer.decode(tokenizer.encode("\ud83d")));
@@ -142,7 +142,7 @@ class TestTokenizer {
 
   @Test
   void threadsShareATokenizer() throws Exception {
-    Tokenizer tokenizer = Tokenizer.load(Fixtures.path("tokenizers/llama2_fixed_derived"));
+    Tokenizer tokenizer = FixtureTokenizers.of("tokenizers/llama2_fixed_derived");
     ExecutorService pool = Executors.newFixedThreadPool(4);
     try {
       Callable<Integer> work =
