@@ -58,8 +58,7 @@ final class VectorLanes {
   /** Sixteen-bit elements, sign-extended: JDK 17 gets the zero-extending conversion wrong. */
   private static IntVector extended(short[] source, int offset) {
     return (IntVector)
-        ShortVector.fromArray(SHORTS, source, offset)
-            .convertShape(VectorOperators.S2I, INTS, 0);
+        ShortVector.fromArray(SHORTS, source, offset).convertShape(VectorOperators.S2I, INTS, 0);
   }
 
   /** bfloat16, widened exactly. */

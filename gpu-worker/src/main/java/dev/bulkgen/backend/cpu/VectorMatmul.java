@@ -20,7 +20,8 @@ final class VectorMatmul {
   // Sixteen sums of a 4 x 4 tile and their operands need more than 16 registers of 256 bits.
   private static final int MOST_ROWS = WIDTH == 8 ? 2 : 4;
 
-  private final float[] partials = new float[Math.max(FEW_ROWS, TILE) * ROW + LANES]; // [rows][16][16]
+  private final float[] partials =
+      new float[Math.max(FEW_ROWS, TILE) * ROW + LANES]; // [rows][16][16]
   private final VectorFold fold = new VectorFold();
   private short[] raw = new short[0]; // [16][pitch]
   private float[] wide = new float[0]; // [16][pitch]
@@ -81,8 +82,7 @@ final class VectorMatmul {
     }
   }
 
-  private void multiplyWide(
-      float[] x, int at, int xStride, int block, int w, int pitch, int slot) {
+  private void multiplyWide(float[] x, int at, int xStride, int block, int w, int pitch, int slot) {
     switch (block) {
       case 4 -> VectorTiles.fourRows(x, at, xStride, wide, w, pitch, pitch, partials, slot);
       case 2 -> VectorTiles.twoRows(x, at, xStride, wide, w, pitch, pitch, partials, slot);
