@@ -87,6 +87,13 @@ public final class BackendSession implements AutoCloseable {
     return (StepOutput.Token) step(List.of(new Feed(cache, logits, tokens))).get(0);
   }
 
+  /** Gives {@code to} what {@code from} has cached. */
+  public void copy(SequenceCache from, SequenceCache to) {
+    pool.grow(to.pages(), layout.pagesPerLayer(from.length()));
+    backend.copyCache(from, to);
+    to.advance(from.length());
+  }
+
   /**
    * The logits that choose each of {@code count} tokens after a prompt, fed with {@code forced}
    * whatever they say: [count][vocabSize].
