@@ -3,6 +3,7 @@ package dev.bulkgen.backend;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.sampling.Sampler;
+import java.util.Arrays;
 
 /** The likeliest token, of equals the first; spoils the logits, as a sampler may. */
 final class GreedySampler implements Sampler {
@@ -15,7 +16,7 @@ final class GreedySampler implements Sampler {
       }
       best = logits[offset + i] > logits[offset + best] ? i : best;
     }
-    java.util.Arrays.fill(logits, offset, offset + vocabSize, Float.NaN);
+    Arrays.fill(logits, offset, offset + vocabSize, Float.NaN);
     return best;
   }
 }

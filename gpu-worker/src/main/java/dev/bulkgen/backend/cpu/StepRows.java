@@ -6,6 +6,7 @@ import dev.bulkgen.backend.LogitsRequest;
 import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepBatch;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * The tokens of a step side by side, a row each, without padding: sequences in the batch's order,
@@ -66,7 +67,7 @@ final class StepRows {
   }
 
   private int[] indexes(boolean prefill) {
-    return java.util.stream.IntStream.range(0, sequences.size())
+    return IntStream.range(0, sequences.size())
         .filter(s -> sequences.get(s).isPrefill() == prefill)
         .toArray();
   }
@@ -85,7 +86,7 @@ final class StepRows {
 
   /** Rows whose logits somebody needs: the last of each sequence, or all it asked for. */
   int[] logitRows() {
-    return java.util.stream.IntStream.range(0, count)
+    return IntStream.range(0, count)
         .filter(
             row ->
                 row == lastRow(sequenceOf[row])

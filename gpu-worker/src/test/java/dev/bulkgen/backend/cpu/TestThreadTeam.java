@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
@@ -67,7 +68,7 @@ class TestThreadTeam {
         assertEquals("task " + bad, thrown.getMessage());
         int[] done = new int[50];
         team.run(50, (task, worker) -> done[task]++);
-        assertEquals(50, java.util.Arrays.stream(done).sum());
+        assertEquals(50, Arrays.stream(done).sum());
       }
     }
   }
@@ -79,7 +80,7 @@ class TestThreadTeam {
         LockSupport.parkNanos(20_000_000);
         int[] done = new int[8];
         team.run(8, (task, worker) -> done[task]++);
-        assertEquals(8, java.util.Arrays.stream(done).sum());
+        assertEquals(8, Arrays.stream(done).sum());
       }
     }
   }
