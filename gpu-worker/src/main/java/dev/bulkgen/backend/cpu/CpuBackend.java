@@ -23,7 +23,6 @@ import java.util.function.Supplier;
  * of threads and the arithmetic (P1).
  */
 public final class CpuBackend implements Backend {
-  private final Arithmetic arithmetic;
   private final ModelConfig model;
   private final WorkspaceShape shape;
   private final Workspace workspace;
@@ -33,7 +32,6 @@ public final class CpuBackend implements Backend {
   private final CpuForward forward;
 
   private CpuBackend(ModelWeights weights, WorkspaceShape shape, Arithmetic arithmetic) {
-    this.arithmetic = arithmetic;
     this.shape = shape;
     model = weights.config();
     Supplier<CpuKernels> supplier = CpuKernelsProvider.of(arithmetic);
@@ -76,9 +74,8 @@ public final class CpuBackend implements Backend {
 
   @Override
   public String description() {
-    String name = arithmetic.name().toLowerCase(Locale.ROOT);
     int threads = team.size();
-    return "cpu (" + name + ", " + threads + (threads == 1 ? " thread)" : " threads)");
+    return "cpu (" + kernels.of(0) + ", " + threads + (threads == 1 ? " thread)" : " threads)");
   }
 
   @Override

@@ -15,7 +15,8 @@ import dev.bulkgen.model.WeightMatrix;
  *
  * An instance belongs to one thread: it owns its staging buffers. Rows of activations are {@code
  * stride} floats apart and zero from their width up to the next multiple of 16. All arrays are
- * row-major; panels are blocks of 16 columns: [columns/16][rows][16], zero-padded.
+ * row-major; panels are blocks of 16 columns: [columns/16][rows][16], zero-padded. {@code toString}
+ * names the arithmetic for logs, such as {@code vector, 512 bit}.
  */
 interface CpuKernels {
   /** Lanes of a panel and of an interleaved sum. */

@@ -288,6 +288,11 @@ final class ScalarKernels implements CpuKernels {
     }
   }
 
+  @Override
+  public String toString() {
+    return "scalar";
+  }
+
   /** Code number {@code i} of a run of words, of which {@code word} holds the one asked for. */
   private static float code(int word, int i, int bits) {
     return (word >>> i * bits % Integer.SIZE) & ((1 << bits) - 1);

@@ -214,4 +214,9 @@ final class VectorKernels implements CpuKernels {
         outStride,
         zeroSums);
   }
+
+  @Override
+  public String toString() {
+    return "vector, " + VectorLanes.WIDTH * Float.SIZE + " bit";
+  }
 }
