@@ -12,7 +12,7 @@ import dev.bulkgen.tensor.DType;
  */
 final class VectorMatmul {
   /** Rows of x up to which bfloat16 weights are widened in registers. */
-  static final int FEW_ROWS = Integer.getInteger("few", 8);
+  static final int FEW_ROWS = 8;
 
   private static final int TILE = 4;
   private static final int ROW = LANES * LANES;
@@ -23,7 +23,7 @@ final class VectorMatmul {
   private final float[] partials =
       new float[Math.max(FEW_ROWS, TILE) * ROW + LANES]; // [rows][16][16]
   private final VectorFold fold = new VectorFold();
-  private short[] raw = new short[0]; // [16][pitch]
+  private short[] raw = new short[0]; // [4][pitch]
   private float[] wide = new float[0]; // [16][pitch]
 
   void multiply(
@@ -38,8 +38,8 @@ final class VectorMatmul {
       int outStride) {
     boolean direct = rows <= FEW_ROWS && weight.dtype() == DType.BF16;
     int pitch = (weight.cols() + LANES - 1) / LANES * LANES;
-    if (raw.length < LANES * pitch) {
-      raw = new short[LANES * pitch];
+    if (raw.length < TILE * pitch) {
+      raw = new short[TILE * pitch];
       wide = new float[LANES * pitch];
     }
     for (int n = from; n < to; n += LANES) {
