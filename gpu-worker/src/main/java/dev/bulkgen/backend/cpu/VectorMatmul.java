@@ -47,7 +47,7 @@ final class VectorMatmul {
       if (direct) {
         for (int j = 0; j < count; j += TILE) {
           WeightStage.readShorts(weight, n + j, Math.min(TILE, count - j), raw, pitch);
-          multiplyBrain(x, xStride, rows, pitch, j * LANES);
+          multiplyBFloat16(x, xStride, rows, pitch, j * LANES);
         }
         store(rows, count, bias, n, out, n, outStride);
       } else {
@@ -68,15 +68,15 @@ final class VectorMatmul {
     return rows >= MOST_ROWS ? MOST_ROWS : rows >= 2 ? 2 : 1;
   }
 
-  private void multiplyBrain(float[] x, int xStride, int rows, int pitch, int slot) {
+  private void multiplyBFloat16(float[] x, int xStride, int rows, int pitch, int slot) {
     for (int m = 0; m < rows; ) {
       int block = blockOf(rows - m);
       int at = m * xStride;
       int to = m * ROW + slot;
       switch (block) {
-        case 4 -> VectorBrainTiles.fourRows(x, at, xStride, raw, 0, pitch, pitch, partials, to);
-        case 2 -> VectorBrainTiles.twoRows(x, at, xStride, raw, 0, pitch, pitch, partials, to);
-        default -> VectorBrainTiles.oneRow(x, at, xStride, raw, 0, pitch, pitch, partials, to);
+        case 4 -> VectorBFloat16Tiles.fourRows(x, at, xStride, raw, 0, pitch, pitch, partials, to);
+        case 2 -> VectorBFloat16Tiles.twoRows(x, at, xStride, raw, 0, pitch, pitch, partials, to);
+        default -> VectorBFloat16Tiles.oneRow(x, at, xStride, raw, 0, pitch, pitch, partials, to);
       }
       m += block;
     }

@@ -45,7 +45,7 @@ final class WeightStage {
       int run = Math.min(AT_ONCE, count - i);
       readShorts(weight, row + i, run, raw, pitch);
       if (weight.dtype() == DType.BF16) {
-        widenBrain(raw, target, i * pitch, run * pitch);
+        widenBFloat16(raw, target, i * pitch, run * pitch);
       } else {
         widenHalves(raw, target, i * pitch, run * pitch);
       }
@@ -56,7 +56,7 @@ final class WeightStage {
     return Math.min(most, weight.rowsPerSlice() - row % weight.rowsPerSlice());
   }
 
-  private static void widenBrain(short[] raw, float[] target, int offset, int count) {
+  private static void widenBFloat16(short[] raw, float[] target, int offset, int count) {
     for (int i = 0; i < count; i += WIDTH) {
       VectorLanes.bfloats(raw, i).intoArray(target, offset + i);
     }
