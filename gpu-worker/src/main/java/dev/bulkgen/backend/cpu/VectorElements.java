@@ -10,7 +10,11 @@ import jdk.incubator.vector.FloatVector;
 
 /** Norms, activations, softmax and other elementwise work; what a vector leaves over is scalar. */
 final class VectorElements {
+  // Elements that go through the steps of a function together.
+  private static final int RUN = 256;
+
   private final float[] sums = new float[LANES];
+  private final float[] powers = new float[RUN];
 
   /** {@link CpuKernels#rmsNorm}. */
   void rmsNorm(
@@ -80,24 +84,62 @@ final class VectorElements {
   }
 
   /** {@link CpuKernels#gelu}. */
-  static void gelu(float[] x, int offset, int count) {
-    int i = offset;
-    for (; i <= offset + count - WIDTH; i += WIDTH) {
-      VectorFunctions.gelu(floats(x, i)).intoArray(x, i);
+  void gelu(float[] x, int offset, int count) {
+    int whole = count / WIDTH * WIDTH;
+    for (int done = 0; done < whole; done += RUN) {
+      int at = offset + done;
+      int run = Math.min(RUN, whole - done);
+      geluExponents(x, at, run, powers);
+      exp(powers, run);
+      geluFromPowers(x, at, run, powers);
     }
-    for (; i < offset + count; i++) {
+    for (int i = offset + whole; i < offset + count; i++) {
       x[i] = ExactMath.gelu(x[i]);
     }
   }
 
   /** {@link CpuKernels#geluTanh}. */
-  static void geluTanh(float[] x, int offset, int count) {
-    int i = offset;
-    for (; i <= offset + count - WIDTH; i += WIDTH) {
-      VectorFunctions.geluTanh(floats(x, i)).intoArray(x, i);
+  void geluTanh(float[] x, int offset, int count) {
+    int whole = count / WIDTH * WIDTH;
+    for (int done = 0; done < whole; done += RUN) {
+      int at = offset + done;
+      int run = Math.min(RUN, whole - done);
+      geluTanhExponents(x, at, run, powers);
+      exp(powers, run);
+      geluTanhFromPowers(x, at, run, powers);
     }
-    for (; i < offset + count; i++) {
+    for (int i = offset + whole; i < offset + count; i++) {
       x[i] = ExactMath.geluTanh(x[i]);
+    }
+  }
+
+  private static void geluExponents(float[] x, int at, int count, float[] powers) {
+    for (int i = 0; i < count; i += WIDTH) {
+      VectorFunctions.geluExponent(floats(x, at + i)).intoArray(powers, i);
+    }
+  }
+
+  private static void geluFromPowers(float[] x, int at, int count, float[] powers) {
+    for (int i = 0; i < count; i += WIDTH) {
+      VectorFunctions.gelu(floats(x, at + i), floats(powers, i)).intoArray(x, at + i);
+    }
+  }
+
+  private static void geluTanhExponents(float[] x, int at, int count, float[] powers) {
+    for (int i = 0; i < count; i += WIDTH) {
+      VectorFunctions.geluTanhExponent(floats(x, at + i)).intoArray(powers, i);
+    }
+  }
+
+  private static void geluTanhFromPowers(float[] x, int at, int count, float[] powers) {
+    for (int i = 0; i < count; i += WIDTH) {
+      VectorFunctions.geluTanh(floats(x, at + i), floats(powers, i)).intoArray(x, at + i);
+    }
+  }
+
+  private static void exp(float[] x, int count) {
+    for (int i = 0; i < count; i += WIDTH) {
+      VectorFunctions.exp(floats(x, i)).intoArray(x, i);
     }
   }
 

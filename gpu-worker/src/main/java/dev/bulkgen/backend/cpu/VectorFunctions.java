@@ -68,36 +68,47 @@ final class VectorFunctions {
     return p.mul(powerOfTwo(half)).mul(powerOfTwo(whole.sub(half)));
   }
 
-  /** {@link ExactMath#erf}. */
-  static FloatVector erf(FloatVector x) {
-    FloatVector magnitude = x.abs();
-    FloatVector near = magnitude.mul(erfNear(magnitude.mul(magnitude)));
-    FloatVector far = erfFar(magnitude.min(ExactMath.ERF_MAX));
-    far = broadcast(1f).sub(exp(far.neg()));
-    return withSignOf(
-        far.blend(near, magnitude.compare(VectorOperators.LT, ExactMath.ERF_SPLIT)), x);
+  /**
+   * The argument of the exponential in {@link ExactMath#gelu}. It and the rest are steps of their
+   * own, because the compiler gives up on a loop that holds the whole function.
+   */
+  static FloatVector geluExponent(FloatVector x) {
+    return erfFar(x.mul(ExactMath.SQRT_HALF).abs().min(ExactMath.ERF_MAX)).neg();
   }
 
-  /** {@link ExactMath#tanh}. */
-  static FloatVector tanh(FloatVector x) {
-    FloatVector magnitude = x.abs();
+  /** {@link ExactMath#gelu} from the exponential of {@link #geluExponent}. */
+  static FloatVector gelu(FloatVector x, FloatVector power) {
+    FloatVector argument = x.mul(ExactMath.SQRT_HALF);
+    FloatVector magnitude = argument.abs();
+    FloatVector near = magnitude.mul(erfNear(magnitude.mul(magnitude)));
+    FloatVector erf =
+        broadcast(1f)
+            .sub(power)
+            .blend(near, magnitude.compare(VectorOperators.LT, ExactMath.ERF_SPLIT));
+    return x.mul(0.5f).mul(withSignOf(erf, argument).add(1f));
+  }
+
+  /** The argument of the exponential in {@link ExactMath#geluTanh}. */
+  static FloatVector geluTanhExponent(FloatVector x) {
+    FloatVector magnitude = geluTanhArgument(x).abs();
+    return magnitude.add(magnitude);
+  }
+
+  /** {@link ExactMath#geluTanh} from the exponential of {@link #geluTanhExponent}. */
+  static FloatVector geluTanh(FloatVector x, FloatVector power) {
+    FloatVector argument = geluTanhArgument(x);
+    FloatVector magnitude = argument.abs();
     FloatVector square = magnitude.mul(magnitude);
     FloatVector near = magnitude.mul(square).fma(tanhNear(square), magnitude);
-    FloatVector far = exp(magnitude.add(magnitude)).add(1f);
-    far = broadcast(1f).sub(broadcast(2f).div(far));
-    return withSignOf(
-        far.blend(near, magnitude.compare(VectorOperators.LT, ExactMath.TANH_SPLIT)), x);
+    FloatVector tanh =
+        broadcast(1f)
+            .sub(broadcast(2f).div(power.add(1f)))
+            .blend(near, magnitude.compare(VectorOperators.LT, ExactMath.TANH_SPLIT));
+    return x.mul(0.5f).mul(withSignOf(tanh, argument).add(1f));
   }
 
-  /** {@link ExactMath#gelu}. */
-  static FloatVector gelu(FloatVector x) {
-    return x.mul(0.5f).mul(erf(x.mul(ExactMath.SQRT_HALF)).add(1f));
-  }
-
-  /** {@link ExactMath#geluTanh}. */
-  static FloatVector geluTanh(FloatVector x) {
-    FloatVector inner = x.mul(ExactMath.GELU_TANH_CUBIC).mul(x).fma(x, x);
-    return x.mul(0.5f).mul(tanh(inner.mul(ExactMath.SQRT_TWO_OVER_PI)).add(1f));
+  private static FloatVector geluTanhArgument(FloatVector x) {
+    return x.mul(ExactMath.GELU_TANH_CUBIC).mul(x).fma(x, x).mul(ExactMath.SQRT_TWO_OVER_PI);
   }
 
   /** {@link ExactMath#silu}. */

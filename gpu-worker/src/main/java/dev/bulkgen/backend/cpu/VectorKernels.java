@@ -93,12 +93,12 @@ final class VectorKernels implements CpuKernels {
 
   @Override
   public void gelu(float[] x, int offset, int count) {
-    VectorElements.gelu(x, offset, count);
+    elements.gelu(x, offset, count);
   }
 
   @Override
   public void geluTanh(float[] x, int offset, int count) {
-    VectorElements.geluTanh(x, offset, count);
+    elements.geluTanh(x, offset, count);
   }
 
   @Override

@@ -88,9 +88,4 @@ final class VectorLanes {
         shifted.lanewise(VectorOperators.OR, FLOAT_INFINITY).reinterpretAsFloats();
     return finite.blend(notFinite, special.cast(FLOATS));
   }
-
-  /** The codes in the low {@code mask} bits of each word, as floats. */
-  static FloatVector codes(IntVector words, int mask) {
-    return (FloatVector) words.lanewise(VectorOperators.AND, mask).convert(VectorOperators.I2F, 0);
-  }
 }

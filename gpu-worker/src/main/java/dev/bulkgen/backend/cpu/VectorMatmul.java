@@ -12,7 +12,7 @@ import dev.bulkgen.tensor.DType;
  */
 final class VectorMatmul {
   /** Rows of x up to which bfloat16 weights are widened in registers. */
-  static final int FEW_ROWS = Integer.getInteger("few", 8);
+  static final int FEW_ROWS = 8;
 
   private static final int TILE = 4;
   private static final int ROW = LANES * LANES;
@@ -23,7 +23,7 @@ final class VectorMatmul {
   private final float[] partials =
       new float[Math.max(FEW_ROWS, TILE) * ROW + LANES]; // [rows][16][16]
   private final VectorFold fold = new VectorFold();
-  private short[] raw = new short[0]; // [16][pitch]
+  private short[] raw = new short[0]; // [4][pitch]
   private float[] wide = new float[0]; // [16][pitch]
 
   void multiply(
@@ -38,8 +38,8 @@ final class VectorMatmul {
       int outStride) {
     boolean direct = rows <= FEW_ROWS && weight.dtype() == DType.BF16;
     int pitch = (weight.cols() + LANES - 1) / LANES * LANES;
-    if (raw.length < LANES * pitch) {
-      raw = new short[LANES * pitch];
+    if (raw.length < TILE * pitch) {
+      raw = new short[TILE * pitch];
       wide = new float[LANES * pitch];
     }
     for (int n = from; n < to; n += LANES) {
@@ -47,7 +47,7 @@ final class VectorMatmul {
       if (direct) {
         for (int j = 0; j < count; j += TILE) {
           WeightStage.readShorts(weight, n + j, Math.min(TILE, count - j), raw, pitch);
-          multiplyBrain(x, xStride, rows, pitch, j * LANES);
+          multiplyBFloat16(x, xStride, rows, pitch, j * LANES);
         }
         store(rows, count, bias, n, out, n, outStride);
       } else {
@@ -68,15 +68,15 @@ final class VectorMatmul {
     return rows >= MOST_ROWS ? MOST_ROWS : rows >= 2 ? 2 : 1;
   }
 
-  private void multiplyBrain(float[] x, int xStride, int rows, int pitch, int slot) {
+  private void multiplyBFloat16(float[] x, int xStride, int rows, int pitch, int slot) {
     for (int m = 0; m < rows; ) {
       int block = blockOf(rows - m);
       int at = m * xStride;
       int to = m * ROW + slot;
       switch (block) {
-        case 4 -> VectorBrainTiles.fourRows(x, at, xStride, raw, 0, pitch, pitch, partials, to);
-        case 2 -> VectorBrainTiles.twoRows(x, at, xStride, raw, 0, pitch, pitch, partials, to);
-        default -> VectorBrainTiles.oneRow(x, at, xStride, raw, 0, pitch, pitch, partials, to);
+        case 4 -> VectorBFloat16Tiles.fourRows(x, at, xStride, raw, 0, pitch, pitch, partials, to);
+        case 2 -> VectorBFloat16Tiles.twoRows(x, at, xStride, raw, 0, pitch, pitch, partials, to);
+        default -> VectorBFloat16Tiles.oneRow(x, at, xStride, raw, 0, pitch, pitch, partials, to);
       }
       m += block;
     }

@@ -5,11 +5,13 @@ import static dev.bulkgen.backend.cpu.VectorLanes.WIDTH;
 import static dev.bulkgen.backend.cpu.VectorLanes.broadcast;
 import static dev.bulkgen.backend.cpu.VectorLanes.floats;
 
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * The product with panels of the prefill: a register tile of four rows and two panels. Where rows
- * or panels are missing at the edge, the last one is computed again in their place.
+ * The product with panels: a register tile of four rows and two panels. Where rows or panels are
+ * missing at the edge, the last one is computed again in their place, which costs less than a
+ * kernel for each number; one row alone has its own.
  */
 final class VectorPanels {
   private static final int ROWS = 4;
@@ -30,30 +32,84 @@ final class VectorPanels {
       float[] out,
       int outOffset,
       int outStride) {
+    for (int m = 0; m < rows; m++) {
+      int row = outOffset + m * outStride;
+      Arrays.fill(out, row, row + panels * LANES, 0f);
+    }
+    accumulate(
+        a,
+        aOffset,
+        aStride,
+        rows,
+        b,
+        bOffset,
+        panelStride,
+        panels,
+        depth,
+        out,
+        outOffset,
+        outStride);
+  }
+
+  /** As {@link #multiply}, but the sums go on from what {@code out} holds. */
+  static void accumulate(
+      float[] a,
+      int aOffset,
+      int aStride,
+      int rows,
+      float[] b,
+      int bOffset,
+      int panelStride,
+      int panels,
+      int depth,
+      float[] out,
+      int outOffset,
+      int outStride) {
     for (int panel = 0; panel < panels; panel += 2) {
       int apart = Math.min(1, panels - 1 - panel);
-      int first = bOffset + panel * panelStride;
+      int b0 = bOffset + panel * panelStride;
+      int b1 = b0 + apart * panelStride;
       int column = outOffset + panel * LANES;
+      if (rows == 1) {
+        oneRow(a, aOffset, b, b0, b1, depth, out, column, column + apart * LANES);
+        continue;
+      }
       for (int m = 0; m < rows; m += ROWS) {
         int last = Math.min(ROWS, rows - m) - 1;
-        tile(
+        int to = column + m * outStride;
+        fourRows(
             a,
             aOffset + m * aStride,
             aStride,
             last,
             b,
-            first,
-            first + apart * panelStride,
+            b0,
+            b1,
             depth,
             out,
-            column + m * outStride,
+            to,
             outStride,
             apart * LANES);
       }
     }
   }
 
-  private static void tile(
+  private static void oneRow(
+      float[] a, int a0, float[] b, int b0, int b1, int depth, float[] out, int to, int otherTo) {
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+      FloatVector s0 = floats(out, to + lane);
+      FloatVector s1 = floats(out, otherTo + lane);
+      for (int k = 0; k < depth; k++) {
+        FloatVector x = broadcast(a[a0 + k]);
+        s0 = x.fma(floats(b, b0 + k * LANES + lane), s0);
+        s1 = x.fma(floats(b, b1 + k * LANES + lane), s1);
+      }
+      s0.intoArray(out, to + lane);
+      s1.intoArray(out, otherTo + lane);
+    }
+  }
+
+  private static void fourRows(
       float[] a,
       int a0,
       int aStride,
@@ -69,15 +125,18 @@ final class VectorPanels {
     int a1 = a0 + Math.min(1, last) * aStride;
     int a2 = a0 + Math.min(2, last) * aStride;
     int a3 = a0 + last * aStride;
+    int to1 = to + Math.min(1, last) * outStride;
+    int to2 = to + Math.min(2, last) * outStride;
+    int to3 = to + last * outStride;
     for (int lane = 0; lane < LANES; lane += WIDTH) {
-      FloatVector s00 = broadcast(0f);
-      FloatVector s01 = broadcast(0f);
-      FloatVector s10 = broadcast(0f);
-      FloatVector s11 = broadcast(0f);
-      FloatVector s20 = broadcast(0f);
-      FloatVector s21 = broadcast(0f);
-      FloatVector s30 = broadcast(0f);
-      FloatVector s31 = broadcast(0f);
+      FloatVector s00 = floats(out, to + lane);
+      FloatVector s01 = floats(out, to + apart + lane);
+      FloatVector s10 = floats(out, to1 + lane);
+      FloatVector s11 = floats(out, to1 + apart + lane);
+      FloatVector s20 = floats(out, to2 + lane);
+      FloatVector s21 = floats(out, to2 + apart + lane);
+      FloatVector s30 = floats(out, to3 + lane);
+      FloatVector s31 = floats(out, to3 + apart + lane);
       for (int k = 0; k < depth; k++) {
         FloatVector left = floats(b, b0 + k * LANES + lane);
         FloatVector right = floats(b, b1 + k * LANES + lane);
@@ -95,9 +154,9 @@ final class VectorPanels {
         s31 = x.fma(right, s31);
       }
       store(s00, s01, out, to + lane, apart);
-      store(s10, s11, out, to + Math.min(1, last) * outStride + lane, apart);
-      store(s20, s21, out, to + Math.min(2, last) * outStride + lane, apart);
-      store(s30, s31, out, to + last * outStride + lane, apart);
+      store(s10, s11, out, to1 + lane, apart);
+      store(s20, s21, out, to2 + lane, apart);
+      store(s30, s31, out, to3 + lane, apart);
     }
   }
 

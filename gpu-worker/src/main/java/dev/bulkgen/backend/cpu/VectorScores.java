@@ -1,31 +1,32 @@
 package dev.bulkgen.backend.cpu;
 
 import static dev.bulkgen.backend.cpu.CpuKernels.LANES;
-import static dev.bulkgen.backend.cpu.VectorLanes.INTS;
 import static dev.bulkgen.backend.cpu.VectorLanes.WIDTH;
 import static dev.bulkgen.backend.cpu.VectorLanes.broadcast;
-import static dev.bulkgen.backend.cpu.VectorLanes.codes;
 import static dev.bulkgen.backend.cpu.VectorLanes.floats;
 import static dev.bulkgen.backend.cpu.VectorLanes.halves;
 
-import dev.bulkgen.tensor.Float16;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorOperators;
 
 /**
- * Attention scores of a decode step: lanes run over tokens, and a key is widened or unpacked once
- * for four query heads. Where fewer are left, the last one is computed again in their place, which
- * costs less than a kernel for each number; a single head takes two tiles of tokens instead.
+ * Attention scores of a decode step: lanes run over tokens. A float16 key is widened in registers
+ * once for four query heads, coded keys are unpacked to panels once for all. Where fewer are left,
+ * the last one is computed again in their place, which costs less than a kernel for each number; a
+ * single head takes two tiles of tokens instead.
  */
 final class VectorScores {
   private static final int HEADS = 4;
+
+  // Few enough to stay in the first-level cache until all heads have used them.
+  private static final int PANELS = 2;
 
   private final float[] sums = new float[LANES];
   private float[] scaled = new float[0]; // [heads][headDim]
   private float[] bases = new float[0]; // [heads]
   private float[] scale = new float[0]; // [headDim]
   private float[] zero = new float[0]; // [headDim]
+  private float[] panels = new float[0]; // [2][headDim][16]
 
   /** {@link CpuKernels#fp16Scores}. */
   static void fp16(
@@ -77,32 +78,30 @@ final class VectorScores {
       int scoreOffset,
       int scoreStride) {
     fold(q, heads, headDim, scales, scaleOffset, zeros, zeroOffset);
-    if (heads == 1) {
-      for (int t = 0; t < group; t += 2 * LANES) {
-        int other = Math.min(t + LANES, group - LANES);
-        int word = wordOffset + t;
-        int to = scoreOffset + t;
-        codedTwoTiles(scaled, bases[0], headDim, bits, words, word, other - t, group, scores, to);
-      }
-      return;
+    for (int h = 0; h < heads; h++) {
+      int row = scoreOffset + h * scoreStride;
+      Arrays.fill(scores, row, row + group, bases[h]);
     }
-    for (int t = 0; t < group; t += LANES) {
-      for (int h = 0; h < heads; h += HEADS) {
-        int to = scoreOffset + t + h * scoreStride;
-        codedFourHeads(
-            scaled,
-            bases,
-            h,
-            heads - 1,
-            headDim,
-            bits,
-            words,
-            wordOffset + t,
-            group,
-            scores,
-            to,
-            scoreStride);
+    int panelStride = headDim * LANES;
+    for (int t = 0; t < group; t += PANELS * LANES) {
+      int count = Math.min(PANELS, (group - t) / LANES);
+      for (int i = 0; i < count; i++) {
+        int word = wordOffset + t + i * LANES;
+        VectorCodes.unpack(words, word, group, bits, headDim, panels, i * panelStride);
       }
+      VectorPanels.accumulate(
+          scaled,
+          0,
+          headDim,
+          heads,
+          panels,
+          0,
+          panelStride,
+          count,
+          headDim,
+          scores,
+          scoreOffset + t,
+          scoreStride);
     }
   }
 
@@ -120,9 +119,10 @@ final class VectorScores {
       bases = new float[heads];
       scale = new float[headDim];
       zero = new float[headDim];
+      panels = new float[PANELS * headDim * LANES];
     }
-    widen(scales, scaleOffset, scale, headDim);
-    widen(zeros, zeroOffset, zero, headDim);
+    VectorCodes.widen(scales, scaleOffset, scale, headDim);
+    VectorCodes.widen(zeros, zeroOffset, zero, headDim);
     for (int h = 0; h < heads; h++) {
       foldHead(q, h * headDim, headDim, scale, zero, scaled, sums);
       bases[h] = VectorFold.fold(sums);
@@ -150,17 +150,6 @@ final class VectorScores {
     for (int d = whole; d < headDim; d++) {
       scaled[offset + d] = q[offset + d] * scale[d];
       sums[d - whole] = Math.fma(q[offset + d], zero[d], sums[d - whole]);
-    }
-  }
-
-  /** Widens {@code count} finite halves. */
-  static void widen(short[] source, int offset, float[] target, int count) {
-    int i = 0;
-    for (; i <= count - WIDTH; i += WIDTH) {
-      halves(source, offset + i).intoArray(target, i);
-    }
-    for (; i < count; i++) {
-      target[i] = Float16.toFloat(source[offset + i]);
     }
   }
 
@@ -215,89 +204,6 @@ final class VectorScores {
       s1.intoArray(scores, to + Math.min(1, last) * scoreStride + lane);
       s2.intoArray(scores, to + Math.min(2, last) * scoreStride + lane);
       s3.intoArray(scores, to + Math.min(3, last) * scoreStride + lane);
-    }
-  }
-
-  private static void codedTwoTiles(
-      float[] scaled,
-      float base,
-      int headDim,
-      int bits,
-      int[] words,
-      int word,
-      int apart,
-      int group,
-      float[] scores,
-      int to) {
-    int perWord = Integer.SIZE / bits;
-    int mask = (1 << bits) - 1;
-    for (int lane = 0; lane < LANES; lane += WIDTH) {
-      FloatVector s0 = broadcast(base);
-      FloatVector s1 = broadcast(base);
-      int at = word + lane;
-      for (int first = 0; first < headDim; first += perWord) {
-        IntVector w0 = IntVector.fromArray(INTS, words, at);
-        IntVector w1 = IntVector.fromArray(INTS, words, at + apart);
-        int end = Math.min(headDim, first + perWord);
-        for (int d = first; d < end; d++) {
-          FloatVector query = broadcast(scaled[d]);
-          s0 = query.fma(codes(w0, mask), s0);
-          s1 = query.fma(codes(w1, mask), s1);
-          w0 = w0.lanewise(VectorOperators.LSHR, bits);
-          w1 = w1.lanewise(VectorOperators.LSHR, bits);
-        }
-        at += group;
-      }
-      s0.intoArray(scores, to + lane);
-      s1.intoArray(scores, to + apart + lane);
-    }
-  }
-
-  private static void codedFourHeads(
-      float[] scaled,
-      float[] bases,
-      int head,
-      int lastHead,
-      int headDim,
-      int bits,
-      int[] words,
-      int word,
-      int group,
-      float[] scores,
-      int to,
-      int scoreStride) {
-    int h1 = Math.min(1, lastHead - head);
-    int h2 = Math.min(2, lastHead - head);
-    int h3 = Math.min(3, lastHead - head);
-    int q0 = head * headDim;
-    int q1 = q0 + h1 * headDim;
-    int q2 = q0 + h2 * headDim;
-    int q3 = q0 + h3 * headDim;
-    int perWord = Integer.SIZE / bits;
-    int mask = (1 << bits) - 1;
-    for (int lane = 0; lane < LANES; lane += WIDTH) {
-      FloatVector s0 = broadcast(bases[head]);
-      FloatVector s1 = broadcast(bases[head + h1]);
-      FloatVector s2 = broadcast(bases[head + h2]);
-      FloatVector s3 = broadcast(bases[head + h3]);
-      int at = word + lane;
-      for (int first = 0; first < headDim; first += perWord) {
-        IntVector w = IntVector.fromArray(INTS, words, at);
-        int end = Math.min(headDim, first + perWord);
-        for (int d = first; d < end; d++) {
-          FloatVector code = codes(w, mask);
-          s0 = broadcast(scaled[q0 + d]).fma(code, s0);
-          s1 = broadcast(scaled[q1 + d]).fma(code, s1);
-          s2 = broadcast(scaled[q2 + d]).fma(code, s2);
-          s3 = broadcast(scaled[q3 + d]).fma(code, s3);
-          w = w.lanewise(VectorOperators.LSHR, bits);
-        }
-        at += group;
-      }
-      s0.intoArray(scores, to + lane);
-      s1.intoArray(scores, to + h1 * scoreStride + lane);
-      s2.intoArray(scores, to + h2 * scoreStride + lane);
-      s3.intoArray(scores, to + h3 * scoreStride + lane);
     }
   }
 }

@@ -1,21 +1,17 @@
 package dev.bulkgen.backend.cpu;
 
 import static dev.bulkgen.backend.cpu.CpuKernels.LANES;
-import static dev.bulkgen.backend.cpu.VectorLanes.INTS;
 import static dev.bulkgen.backend.cpu.VectorLanes.WIDTH;
 import static dev.bulkgen.backend.cpu.VectorLanes.broadcast;
-import static dev.bulkgen.backend.cpu.VectorLanes.codes;
 import static dev.bulkgen.backend.cpu.VectorLanes.floats;
 import static dev.bulkgen.backend.cpu.VectorLanes.halves;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorOperators;
 
 /**
- * Weighted sums of values of a decode step: lanes run over channels, and a value is widened or
- * unpacked once for four query heads, as in {@link VectorScores}. Channels beyond the last multiple
- * of 16 are copied to rows of their own, so that no load leaves its array.
+ * Weighted sums of values of a decode step: lanes run over channels, and the heads share the work
+ * of widening and unpacking as in {@link VectorScores}. Channels beyond the last multiple of 16 are
+ * copied to rows of their own, so that no load leaves its array.
  */
 final class VectorValues {
   private static final int HEADS = 4;
@@ -23,6 +19,7 @@ final class VectorValues {
   private float[] factors = new float[0]; // [heads][groups][tokens]
   private float[] scale = new float[0]; // [tokens]
   private float[] zero = new float[0]; // [tokens]
+  private float[] panels = new float[0]; // [group / 16][tokens][16]
   private float[] tailOut = new float[0]; // [heads][16]
   private short[] tailValues = new short[0]; // [tokens][16]
   private int[] tailWords = new int[0]; // [words][16]
@@ -106,10 +103,10 @@ final class VectorValues {
       int outStride,
       float[] zeroSums) {
     int groups = (headDim + group - 1) / group;
-    reserve(heads, groups, tokens);
+    reserve(heads, groups, group, tokens);
     for (int g = 0; g < groups; g++) {
-      VectorScores.widen(scales, scaleOffset + g * scaleStride, scale, tokens);
-      VectorScores.widen(zeros, zeroOffset + g * scaleStride, zero, tokens);
+      VectorCodes.widen(scales, scaleOffset + g * scaleStride, scale, tokens);
+      VectorCodes.widen(zeros, zeroOffset + g * scaleStride, zero, tokens);
       for (int h = 0; h < heads; h++) {
         multiply(p, pOffset + h * pStride, scale, factors, (h * groups + g) * tokens, tokens);
       }
@@ -126,55 +123,63 @@ final class VectorValues {
             groups);
       }
     }
-    int whole = headDim / LANES * LANES;
-    int stride = groups * tokens;
-    for (int d = 0; d < whole; d += LANES) {
-      for (int h = 0; h < heads; h += HEADS) {
-        int factor = h * stride + d / group * tokens;
-        codedFourHeads(
-            factors,
-            factor,
-            stride,
-            heads - 1 - h,
-            bits,
-            words,
-            wordOffset + d,
-            headDim,
-            tokens,
-            out,
-            d + h * outStride,
-            outStride);
+    for (int g = 0; g < groups; g++) {
+      int first = g * group;
+      int channels = Math.min(group, headDim - first);
+      int whole = channels / LANES * LANES;
+      int factor = g * tokens;
+      for (int d = 0; d < whole; d += LANES) {
+        int word = wordOffset + first + d;
+        VectorCodes.unpack(words, word, headDim, bits, tokens, panels, d * tokens);
       }
-    }
-    if (whole == headDim) {
-      return;
-    }
-    int tail = headDim - whole;
-    int wordRows = (tokens * bits + Integer.SIZE - 1) / Integer.SIZE;
-    for (int row = 0; row < wordRows; row++) {
-      System.arraycopy(words, wordOffset + row * headDim + whole, tailWords, row * LANES, tail);
-    }
-    takeTail(out, whole, tail, heads, outStride);
-    for (int h = 0; h < heads; h += HEADS) {
-      int factor = h * stride + whole / group * tokens;
-      codedFourHeads(
+      VectorPanels.accumulate(
           factors,
           factor,
-          stride,
-          heads - 1 - h,
-          bits,
-          tailWords,
+          groups * tokens,
+          heads,
+          panels,
           0,
-          LANES,
+          tokens * LANES,
+          whole / LANES,
           tokens,
-          tailOut,
-          h * LANES,
-          LANES);
+          out,
+          first,
+          outStride);
+      if (whole < channels) {
+        int tail = channels - whole;
+        unpackTail(words, wordOffset + first + whole, headDim, bits, tokens, tail);
+        takeTail(out, first + whole, tail, heads, outStride);
+        VectorPanels.accumulate(
+            factors,
+            factor,
+            groups * tokens,
+            heads,
+            panels,
+            0,
+            tokens * LANES,
+            1,
+            tokens,
+            tailOut,
+            0,
+            LANES);
+        giveTail(out, first + whole, tail, heads, outStride);
+      }
     }
-    giveTail(out, whole, tail, heads, outStride);
   }
 
-  private void reserve(int heads, int groups, int tokens) {
+  private void unpackTail(
+      int[] words, int wordOffset, int headDim, int bits, int tokens, int channels) {
+    int perWord = Integer.SIZE / bits;
+    for (int row = 0; row * perWord < tokens; row++) {
+      System.arraycopy(words, wordOffset + row * headDim, tailWords, row * LANES, channels);
+    }
+    VectorCodes.unpack(tailWords, 0, LANES, bits, tokens, panels, 0);
+  }
+
+  private void reserve(int heads, int groups, int group, int tokens) {
+    if (panels.length < group * tokens) {
+      panels = new float[group * tokens];
+    }
     if (factors.length < heads * groups * tokens) {
       factors = new float[heads * groups * tokens];
     }
@@ -273,53 +278,6 @@ final class VectorValues {
         s2 = broadcast(p[p2 + t]).fma(v, s2);
         s3 = broadcast(p[p3 + t]).fma(v, s3);
         at += valueStride;
-      }
-      s0.intoArray(out, to + lane);
-      s1.intoArray(out, to1 + lane);
-      s2.intoArray(out, to2 + lane);
-      s3.intoArray(out, to3 + lane);
-    }
-  }
-
-  private static void codedFourHeads(
-      float[] factors,
-      int f0,
-      int factorStride,
-      int last,
-      int bits,
-      int[] words,
-      int word,
-      int wordStride,
-      int tokens,
-      float[] out,
-      int to,
-      int outStride) {
-    int f1 = f0 + Math.min(1, last) * factorStride;
-    int f2 = f0 + Math.min(2, last) * factorStride;
-    int f3 = f0 + Math.min(3, last) * factorStride;
-    int to1 = to + Math.min(1, last) * outStride;
-    int to2 = to + Math.min(2, last) * outStride;
-    int to3 = to + Math.min(3, last) * outStride;
-    int perWord = Integer.SIZE / bits;
-    int mask = (1 << bits) - 1;
-    for (int lane = 0; lane < LANES; lane += WIDTH) {
-      FloatVector s0 = floats(out, to + lane);
-      FloatVector s1 = floats(out, to1 + lane);
-      FloatVector s2 = floats(out, to2 + lane);
-      FloatVector s3 = floats(out, to3 + lane);
-      int at = word + lane;
-      for (int first = 0; first < tokens; first += perWord) {
-        IntVector w = IntVector.fromArray(INTS, words, at);
-        int end = Math.min(tokens, first + perWord);
-        for (int t = first; t < end; t++) {
-          FloatVector code = codes(w, mask);
-          s0 = broadcast(factors[f0 + t]).fma(code, s0);
-          s1 = broadcast(factors[f1 + t]).fma(code, s1);
-          s2 = broadcast(factors[f2 + t]).fma(code, s2);
-          s3 = broadcast(factors[f3 + t]).fma(code, s3);
-          w = w.lanewise(VectorOperators.LSHR, bits);
-        }
-        at += wordStride;
       }
       s0.intoArray(out, to + lane);
       s1.intoArray(out, to1 + lane);

@@ -12,6 +12,8 @@ import java.util.Arrays;
  * common to all JDKs.
  */
 final class WeightStage {
+  private static final int AT_ONCE = 4;
+
   private WeightStage() {}
 
   /** Rows [row, row + count) of a 16-bit weight, as stored. */
@@ -27,7 +29,7 @@ final class WeightStage {
     }
   }
 
-  /** Rows [row, row + count), widened exactly; {@code raw} is scratch of the same shape. */
+  /** Rows [row, row + count), widened exactly; {@code raw} is scratch for four rows. */
   static void readFloats(
       WeightMatrix weight, int row, int count, short[] raw, float[] target, int pitch) {
     if (weight.dtype() == DType.F32) {
@@ -38,11 +40,15 @@ final class WeightStage {
       }
       return;
     }
-    readShorts(weight, row, count, raw, pitch);
-    if (weight.dtype() == DType.BF16) {
-      widenBrain(raw, target, count * pitch);
-    } else {
-      widenHalves(raw, target, count * pitch);
+    // A few rows at a time, so that the memory is busy with the next ones while these are widened.
+    for (int i = 0; i < count; i += AT_ONCE) {
+      int run = Math.min(AT_ONCE, count - i);
+      readShorts(weight, row + i, run, raw, pitch);
+      if (weight.dtype() == DType.BF16) {
+        widenBFloat16(raw, target, i * pitch, run * pitch);
+      } else {
+        widenHalves(raw, target, i * pitch, run * pitch);
+      }
     }
   }
 
@@ -50,15 +56,15 @@ final class WeightStage {
     return Math.min(most, weight.rowsPerSlice() - row % weight.rowsPerSlice());
   }
 
-  private static void widenBrain(short[] raw, float[] target, int count) {
+  private static void widenBFloat16(short[] raw, float[] target, int offset, int count) {
     for (int i = 0; i < count; i += WIDTH) {
-      VectorLanes.bfloats(raw, i).intoArray(target, i);
+      VectorLanes.bfloats(raw, i).intoArray(target, offset + i);
     }
   }
 
-  private static void widenHalves(short[] raw, float[] target, int count) {
+  private static void widenHalves(short[] raw, float[] target, int offset, int count) {
     for (int i = 0; i < count; i += WIDTH) {
-      VectorLanes.anyHalves(raw, i).intoArray(target, i);
+      VectorLanes.anyHalves(raw, i).intoArray(target, offset + i);
     }
   }
 }

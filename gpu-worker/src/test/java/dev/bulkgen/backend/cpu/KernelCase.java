@@ -23,9 +23,10 @@ enum KernelCase {
             product(pair, dtype, cols, rows, 1 + pair.random.nextInt(37));
           }
         }
-        product(pair, dtype, 576, 64, 35);
-        product(pair, dtype, 576, 31, 5);
+        product(pair, dtype, 576, 9, 5);
       }
+      product(pair, DType.BF16, 576, 64, 19);
+      product(pair, DType.BF16, 576, 31, 5);
     }
 
     private void product(KernelPair pair, DType dtype, int cols, int rows, int outputs) {

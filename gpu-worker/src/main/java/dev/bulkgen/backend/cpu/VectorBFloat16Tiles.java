@@ -12,11 +12,11 @@ import jdk.incubator.vector.FloatVector;
  * The tiles of {@link VectorTiles} for few rows of x: w stays bfloat16 and is widened in registers,
  * which is cheaper than a widened copy that too few rows would use.
  */
-final class VectorBrainTiles {
+final class VectorBFloat16Tiles {
   /** Floats of one row's partial sums: sixteen products of sixteen lanes. */
   private static final int ROW = LANES * LANES;
 
-  private VectorBrainTiles() {}
+  private VectorBFloat16Tiles() {}
 
   /** Four rows of x. */
   static void fourRows(
