@@ -28,6 +28,8 @@ import java.util.TreeSet;
  * double, in the order of token ids, so the token is the same on every CPU (P1).
  */
 public final class TokenSampler implements Sampler {
+  private static final int BUCKET_SHIFT = 19;
+  private static final int BUCKETS = (Float.floatToRawIntBits(1f) >>> BUCKET_SHIFT) + 1;
   private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
 
   private final SamplingParams params;
@@ -219,34 +221,57 @@ public final class TokenSampler implements Sampler {
     heap[hole] = key;
   }
 
+  /** Cuts all but the smallest set of likeliest tokens that has the mass; the mass that stays. */
   private double keepTopP(
       Scratch scratch, float[] logits, int offset, int vocabSize, double total) {
     float[] weights = scratch.weights(vocabSize);
-    long[] keys = scratch.keys(vocabSize);
-    // Tokens lighter than the tail's share of a flat tail are all cut: their sum is below it.
-    double negligible = (1 - params.topP()) * total / vocabSize;
-    int candidates = 0;
-    for (int i = 0; i < vocabSize; i++) {
-      if (weights[i] > 0 && weights[i] >= negligible) {
-        keys[candidates++] = key(logits[offset + i], i);
-      }
-    }
-    Arrays.sort(keys, 0, candidates);
-    double before = 0;
     double limit = params.topP() * total;
-    long cut = keys[candidates - 1];
-    for (int i = candidates - 1; i >= 0 && before < limit; i--) {
-      cut = keys[i];
-      before += weights[token(keys[i])];
+    // Only the bucket that the cut goes through is sorted.
+    double[] masses = scratch.clearedMasses();
+    for (int i = 0; i < vocabSize; i++) {
+      masses[bucket(weights[i])] += weights[i];
     }
+    int bucket = masses.length - 1;
+    double before = 0;
+    while (bucket > 0 && before + masses[bucket] < limit) {
+      before += masses[bucket--];
+    }
+    long cut = cutInBucket(scratch, logits, offset, vocabSize, bucket, limit - before);
     double kept = 0;
     for (int i = 0; i < vocabSize; i++) {
-      if (key(logits[offset + i], i) < cut) {
+      int own = bucket(weights[i]);
+      if (own < bucket || own == bucket && key(logits[offset + i], i) < cut) {
         weights[i] = 0;
       }
       kept += weights[i];
     }
     return kept;
+  }
+
+  /** The last key of a bucket that stays while the mass before it is below {@code limit}. */
+  private static long cutInBucket(
+      Scratch scratch, float[] logits, int offset, int vocabSize, int bucket, double limit) {
+    float[] weights = scratch.weights(vocabSize);
+    long[] keys = scratch.keys(vocabSize);
+    int count = 0;
+    for (int i = 0; i < vocabSize; i++) {
+      if (bucket(weights[i]) == bucket) {
+        keys[count++] = key(logits[offset + i], i);
+      }
+    }
+    Arrays.sort(keys, 0, count);
+    long cut = Long.MAX_VALUE;
+    double before = 0;
+    for (int i = count - 1; i >= 0 && before < limit; i--) {
+      cut = keys[i];
+      before += weights[token(keys[i])];
+    }
+    return cut;
+  }
+
+  /** Orders weights in [0, 1] coarsely: 16 buckets for every power of two. */
+  private static int bucket(float weight) {
+    return Float.floatToRawIntBits(weight) >>> BUCKET_SHIFT;
   }
 
   private static double keepMinP(float[] weights, int vocabSize, float floor) {
@@ -264,6 +289,12 @@ public final class TokenSampler implements Sampler {
   private static final class Scratch {
     private float[] weights = new float[0];
     private long[] keys = new long[0];
+    private final double[] masses = new double[BUCKETS];
+
+    double[] clearedMasses() {
+      Arrays.fill(masses, 0);
+      return masses;
+    }
 
     float[] weights(int size) {
       if (weights.length < size) {

@@ -141,6 +141,8 @@ class TestEngineLifecycle {
       assertRowError(engine, new Prompt.Tokens(seventeen), ErrorCode.PROMPT_TOO_LONG);
       int[] sixteen = IntStream.range(5, 21).toArray();
       assertRowError(engine, new Prompt.Tokens(sixteen), ErrorCode.PROMPT_TOO_LONG);
+      String book = "the old sun ".repeat(100_000);
+      assertRowError(engine, new Prompt.Text(book), ErrorCode.PROMPT_TOO_LONG);
       int[] fifteen = IntStream.range(5, 20).toArray();
       Completion tight =
           engine
@@ -170,6 +172,23 @@ class TestEngineLifecycle {
     assertEquals(1, ids[0], "the beginning of the sequence stays");
     int[] sun = encoder.tokenizer().orElseThrow().encode("sun");
     assertEquals(overflow == PromptOverflow.KEEP_END, ids[ids.length - 1] == sun[0]);
+  }
+
+  @Test
+  void testTheLongestPromptFits() {
+    int[] longest = IntStream.generate(() -> 5).limit(2047).toArray();
+    try (Engine engine = Engine.open(recall("kivi2", 3))) {
+      SamplingParams params = greedy(7).ignoreEos(true).build();
+      List<GenerateRequest> requests = new ArrayList<>();
+      requests.add(new GenerateRequest("long", new Prompt.Tokens(longest), params));
+      requests.add(request("short", "the old sun", params));
+      requests.add(new GenerateRequest("again", new Prompt.Tokens(longest), params));
+      List<List<Completion>> completions = engine.generateAll(requests);
+      assertEquals(1, completions.get(0).get(0).usage().completionTokens());
+      assertEquals(7, completions.get(1).get(0).usage().completionTokens());
+      assertEquals(completions.get(0).get(0).text(), completions.get(2).get(0).text());
+      assertTrue(engine.metrics().peakPages() <= engine.memoryPlan().pages());
+    }
   }
 
   @Test
