@@ -6,6 +6,8 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.function.IntFunction;
+import java.util.function.IntPredicate;
 
 /**
  * How a budget is divided: fixed parts first, then window slots and pages. The engine takes exactly
@@ -21,14 +23,18 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
    * Divides the budget. Slots get at most half of what is left for the cache, so that a batch limit
    * set high cannot starve the pages; neither is more than a full batch of longest sequences needs.
    *
+   * @param maxModelLen longest sequence, prompt and output, in tokens
+   * @param demands by longest sequence: workspaces shrink with it
    * @throws BulkgenException MEMORY_PLAN_REFUSED if not even one sequence of the longest length
    *     fits; the message names the budget that would do and the length that would fit
    */
-  public static MemoryPlan of(CacheLayout layout, MemoryDemand demand) {
+  public static MemoryPlan of(
+      CacheLayout layout, int maxModelLen, IntFunction<MemoryDemand> demands) {
+    MemoryDemand demand = demands.apply(maxModelLen);
     long cacheBudget = demand.cacheBudget();
-    long longest = layout.sequenceBytes(demand.maxModelLen());
-    if (longest > cacheBudget) {
-      throw refused(layout, demand);
+    if (!fits(layout, demand)) {
+      int fitting = largest(maxModelLen, length -> fits(layout, demands.apply(length)));
+      throw refused(layout, demand, fitting);
     }
     long window = layout.windowBytes();
     long longestPages = pagesOf(layout, demand.maxModelLen());
@@ -120,10 +126,14 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
     return table.render();
   }
 
-  private static BulkgenException refused(CacheLayout layout, MemoryDemand demand) {
+  private static boolean fits(CacheLayout layout, MemoryDemand demand) {
+    return layout.sequenceBytes(demand.maxModelLen()) <= demand.cacheBudget();
+  }
+
+  private static BulkgenException refused(CacheLayout layout, MemoryDemand demand, int fitting) {
     long needed = demand.fixedBytes() + layout.sequenceBytes(demand.maxModelLen());
-    int fits = longestThatFits(layout, demand);
-    String shorter = fits > 0 ? String.format(Locale.ROOT, ", or max-model-len to %d", fits) : "";
+    String shorter =
+        fitting > 1 ? String.format(Locale.ROOT, ", or lower max-model-len to %d", fitting) : "";
     return BulkgenException.of(
         ErrorCode.MEMORY_PLAN_REFUSED,
         "the memory budget is %s (%d bytes), but one sequence of %d tokens in %s needs %s beside %s"
@@ -142,13 +152,12 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
         shorter);
   }
 
-  /** The longest sequence the budget holds, in tokens; 0 if none. The workspace stays as it is. */
-  static int longestThatFits(CacheLayout layout, MemoryDemand demand) {
+  /** The largest of 1 to {@code high} that passes, where all below it do; 0 if none does. */
+  public static int largest(int high, IntPredicate passes) {
     int low = 0;
-    int high = demand.maxModelLen();
     while (low < high) {
       int middle = low + (high - low + 1) / 2;
-      if (layout.sequenceBytes(middle) <= demand.cacheBudget()) {
+      if (passes.test(middle)) {
         low = middle;
       } else {
         high = middle - 1;

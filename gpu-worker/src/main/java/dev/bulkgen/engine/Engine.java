@@ -75,7 +75,6 @@ public final class Engine implements AutoCloseable {
     ModelFolder folder = ModelFolder.open(config.model());
     MemoryPlanner planner = new MemoryPlanner(config, folder.description());
     MemoryPlan plan = planner.plan();
-    requireHeap(plan);
     PromptEncoder encoder =
         PromptEncoder.open(
             config.model(),
@@ -96,19 +95,6 @@ public final class Engine implements AutoCloseable {
             config.backend(), folder.weights(), plan.layout(), capacity, config.threads());
     LOG.info("engine on {}, cache {}", backend.description(), plan.layout().policy().name());
     return new Engine(plan, encoder, endTokens, backend);
-  }
-
-  /** The CPU backend's buffers are heap, which the budget does not know. */
-  private static void requireHeap(MemoryPlan plan) {
-    long heap = Runtime.getRuntime().maxMemory();
-    if (plan.demand().workspace() > heap / 4 * 3) {
-      throw BulkgenException.of(
-          ErrorCode.MEMORY_PLAN_REFUSED,
-          "the workspace of %d bytes does not fit a heap of %d bytes: raise -Xmx, or set a lower"
-              + " max-model-len or max-batch",
-          plan.demand().workspace(),
-          heap);
-    }
   }
 
   /**

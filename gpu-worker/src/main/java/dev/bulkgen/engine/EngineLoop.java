@@ -15,7 +15,7 @@ import dev.bulkgen.schedule.SequenceState;
 import dev.bulkgen.schedule.SequenceState.Phase;
 import dev.bulkgen.schedule.StepPlan;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -31,7 +31,7 @@ final class EngineLoop implements Runnable {
   private final PagePool pool;
   private final Scheduler scheduler;
   private final int slots;
-  private final Map<SequenceState, Sample> samples = new HashMap<>();
+  private final Map<SequenceState, Sample> samples = new LinkedHashMap<>();
   private volatile EngineMetrics metrics;
 
   EngineLoop(RequestQueue queue, Backend backend, MemoryPlan plan) {

@@ -7,6 +7,7 @@ import dev.bulkgen.cache.MemoryDemand;
 import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.cache.PolicyComparison;
+import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
@@ -23,6 +24,8 @@ public final class MemoryPlanner {
 
   private final EngineConfig config;
   private final ModelDescription description;
+  private final WeightPlacement placement;
+  private final long budget;
 
   /**
    * @throws BulkgenException SETTING_INVALID listing every setting that does not fit the model
@@ -34,6 +37,9 @@ public final class MemoryPlanner {
     if (!mistakes.isEmpty()) {
       throw new BulkgenException(ErrorCode.SETTING_INVALID, String.join("\n", mistakes));
     }
+    // Measured once: the free memory changes while a plan is made.
+    this.placement = BackendFactory.placement(config.backend());
+    this.budget = config.memoryBytes().orElseGet(this::defaultBudget);
   }
 
   /**
@@ -42,7 +48,31 @@ public final class MemoryPlanner {
   public MemoryPlan plan() {
     CachePolicy policy = CachePolicy.parse(config.kvCache(), description.config());
     CacheLayout layout = CacheLayout.of(policy, description.config());
-    return MemoryPlan.of(layout, demand(layout));
+    MemoryPlan plan = MemoryPlan.of(layout, maxModelLen(), length -> demand(layout, length));
+    requireHeap(plan);
+    return plan;
+  }
+
+  /** The CPU backend's workspace is heap, whatever the budget. */
+  private void requireHeap(MemoryPlan plan) {
+    long heap = Runtime.getRuntime().maxMemory();
+    long most = heap / 4 * 3;
+    if (plan.demand().placement() == WeightPlacement.RESIDENT
+        || plan.demand().workspace() <= most) {
+      return;
+    }
+    CacheLayout layout = plan.layout();
+    int fitting =
+        MemoryPlan.largest(maxModelLen(), length -> demand(layout, length).workspace() <= most);
+    throw BulkgenException.of(
+        ErrorCode.MEMORY_PLAN_REFUSED,
+        "the workspace for sequences of %d tokens is %s, the heap %s: raise -Xmx to %s, or lower"
+            + " max-model-len%s",
+        maxModelLen(),
+        ByteSize.format(plan.demand().workspace()),
+        ByteSize.format(heap),
+        ByteSize.format(plan.demand().workspace() / 3 * 4 + 1),
+        fitting > 1 ? " to " + fitting : " and max-batch");
   }
 
   /** A table of what each cache policy would make of the same budget. */
@@ -52,7 +82,8 @@ public final class MemoryPlanner {
     if (!policies.contains(own)) {
       policies.add(own);
     }
-    return PolicyComparison.render(description.config(), maxModelLen(), policies, this::demand);
+    return PolicyComparison.render(
+        description.config(), maxModelLen(), policies, layout -> demand(layout, maxModelLen()));
   }
 
   /** The longest sequence, prompt and output, in tokens. */
@@ -60,13 +91,10 @@ public final class MemoryPlanner {
     return config.maxModelLen().orElse(description.config().maxPositions());
   }
 
-  MemoryDemand demand(CacheLayout layout) {
+  private MemoryDemand demand(CacheLayout layout, int maxModelLen) {
     ModelConfig model = description.config();
-    int maxModelLen = maxModelLen();
     long together = Math.min(PREFILL_TOKENS, (long) config.maxBatch() * maxModelLen);
     int prefillTokens = (int) Math.max(maxModelLen, together);
-    WeightPlacement placement = BackendFactory.placement(config.backend());
-    long budget = config.memoryBytes().orElseGet(() -> defaultBudget(placement));
     // The workspace grows with the pages, and they shrink with it: take the most pages there can
     // be.
     long wanted = config.maxBatch() * MemoryPlan.pagesOf(layout, maxModelLen);
@@ -87,7 +115,7 @@ public final class MemoryPlanner {
   }
 
   /** Mapped weights are read from the system's file cache, so they need free memory too. */
-  private long defaultBudget(WeightPlacement placement) {
+  private long defaultBudget() {
     long mapped = placement == WeightPlacement.MAPPED ? description.weightBytes() : 0;
     long free = Math.min(HostMemory.freeBytes() - mapped, HostMemory.directLimit());
     return (long) (config.memoryFraction() * Math.max(0, free));

@@ -32,12 +32,16 @@ class TestMemoryPlan {
         budget,
         270 * MIB,
         WeightPlacement.MAPPED,
-        20 * MIB,
+        10 * MIB + maxModelLen * 4096L,
         3 * MIB,
         5 * MIB,
         maxBatch,
         maxModelLen,
         maxModelLen);
+  }
+
+  private static MemoryPlan plan(CacheLayout layout, long budget, int maxBatch, int maxModelLen) {
+    return MemoryPlan.of(layout, maxModelLen, length -> demand(budget, maxBatch, length));
   }
 
   @ParameterizedTest
@@ -46,7 +50,7 @@ class TestMemoryPlan {
     CacheLayout layout = layout(policy);
     for (long budget = 150 * MIB; budget < 12_000 * MIB; budget = budget * 5 / 4) {
       for (int maxBatch : new int[] {1, 7, 64, 4096}) {
-        MemoryPlan plan = MemoryPlan.of(layout, demand(budget, maxBatch, 2048));
+        MemoryPlan plan = plan(layout, budget, maxBatch, 2048);
         assertTrue(plan.takenBytes() + 5 * MIB <= budget);
         assertTrue(plan.slots() >= 1 && plan.slots() <= maxBatch);
         assertTrue(plan.sequences(2048) >= 1, "one longest sequence fits");
@@ -61,7 +65,7 @@ class TestMemoryPlan {
   @MethodSource("policies")
   void testASmallModelTakesWhatItNeeds(CachePolicy policy) {
     CacheLayout layout = layout(policy);
-    MemoryPlan plan = MemoryPlan.of(layout, demand(1L << 40, 8, 2048));
+    MemoryPlan plan = plan(layout, 1L << 40, 8, 2048);
     assertEquals(8 * layout.sequenceBytes(2048), plan.cacheBytes());
     assertEquals(8, plan.sequences(2048));
   }
@@ -70,27 +74,22 @@ class TestMemoryPlan {
   @MethodSource("policies")
   void testRefusalNamesWhatWouldFit(CachePolicy policy) {
     CacheLayout layout = layout(policy);
-    MemoryDemand tight = demand(40 * MIB, 8, 4096);
     BulkgenException error =
-        assertThrows(BulkgenException.class, () -> MemoryPlan.of(layout, tight));
+        assertThrows(BulkgenException.class, () -> plan(layout, 40 * MIB, 8, 4096));
     assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, error.code());
     String message = error.getMessage();
     long needed = number(message, "raise memory to .* \\((\\d+) bytes\\)");
-    assertEquals(1, MemoryPlan.of(layout, demand(needed, 8, 4096)).sequences(4096));
-    MemoryDemand less = demand(needed - 1, 8, 4096);
-    assertThrows(BulkgenException.class, () -> MemoryPlan.of(layout, less));
+    assertEquals(1, plan(layout, needed, 8, 4096).sequences(4096));
+    assertThrows(BulkgenException.class, () -> plan(layout, needed - 1, 8, 4096));
     int longest = (int) number(message, "max-model-len to (\\d+)");
-    assertDoesNotThrow(() -> MemoryPlan.of(layout, demand(40 * MIB, 8, longest)));
-    MemoryDemand longer = demand(40 * MIB, 8, longest + 1);
-    assertThrows(BulkgenException.class, () -> MemoryPlan.of(layout, longer));
+    assertDoesNotThrow(() -> plan(layout, 40 * MIB, 8, longest));
+    assertThrows(BulkgenException.class, () -> plan(layout, 40 * MIB, 8, longest + 1));
   }
 
   @Test
   void testRefusesWhereTheWorkspaceAloneIsTooLarge() {
     BulkgenException error =
-        assertThrows(
-            BulkgenException.class,
-            () -> MemoryPlan.of(layout(CachePolicy.FP16), demand(10 * MIB, 1, 16)));
+        assertThrows(BulkgenException.class, () -> plan(layout(CachePolicy.FP16), 10 * MIB, 1, 16));
     assertTrue(!error.getMessage().contains("max-model-len"), error.getMessage());
   }
 
@@ -100,7 +99,7 @@ class TestMemoryPlan {
     MemoryDemand resident =
         new MemoryDemand(
             600 * MIB, 270 * MIB, WeightPlacement.RESIDENT, 20 * MIB, 0, 0, 1000, 2048, 2048);
-    MemoryPlan plan = MemoryPlan.of(layout, resident);
+    MemoryPlan plan = MemoryPlan.of(layout, 2048, length -> resident);
     assertTrue(plan.takenBytes() <= 600 * MIB);
     assertTrue(plan.cacheBytes() <= 310 * MIB && plan.cacheBytes() > 309 * MIB);
   }
@@ -119,7 +118,7 @@ class TestMemoryPlan {
 
   @Test
   void testRenderAddsUp() {
-    MemoryPlan plan = MemoryPlan.of(layout(CachePolicy.KIVI2), demand(1024 * MIB, 16, 2048));
+    MemoryPlan plan = plan(layout(CachePolicy.KIVI2), 1024 * MIB, 16, 2048);
     String text = plan.render();
     assertTrue(text.contains("budget           1.00 GiB"), text);
     assertTrue(text.contains("sequences of 2048 tokens"), text);
