@@ -1,0 +1,117 @@
+package dev.bulkgen.engine;
+
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.bulkgen.Fixtures;
+import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
+import dev.bulkgen.cache.MemoryPlan;
+import dev.bulkgen.config.BackendChoice;
+import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.PromptOverflow;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.model.ModelFolder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TestMemoryPlanner {
+
+  private static MemoryPlan plan(
+      Path model, BackendChoice backend, OptionalLong memory, OptionalInt maxModelLen) {
+    EngineConfig config =
+        new EngineConfig(
+            model, "kivi2", backend, memory, 0.9, 8, maxModelLen, PromptOverflow.ERROR, 2);
+    return new MemoryPlanner(config, ModelFolder.describe(model)).plan();
+  }
+
+  @Test
+  void testAllMistakesAtOnce() {
+    Path model = Fixtures.path("models/recall");
+    EngineConfig config =
+        new EngineConfig(
+            model,
+            "auto",
+            BackendChoice.CPU,
+            OptionalLong.empty(),
+            Double.NaN,
+            0,
+            OptionalInt.of(1),
+            PromptOverflow.ERROR,
+            0);
+    BulkgenException error =
+        assertThrows(
+            BulkgenException.class, () -> new MemoryPlanner(config, ModelFolder.describe(model)));
+    assertEquals(4, error.getMessage().lines().count(), error.getMessage());
+  }
+
+  /** What the refusal names does fit, with the smaller workspace of shorter sequences. */
+  @Test
+  void testRefusalNamesALengthThatFits() {
+    Path model = Fixtures.path("models/recall");
+    OptionalLong memory = OptionalLong.of(4 << 20);
+    BulkgenException error =
+        assertThrows(
+            BulkgenException.class,
+            () -> plan(model, BackendChoice.CPU, memory, OptionalInt.empty()));
+    assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, error.code());
+    int fitting = number(error, "max-model-len to (\\d+)");
+    assertDoesNotThrow(() -> plan(model, BackendChoice.CPU, memory, OptionalInt.of(fitting)));
+    assertThrows(
+        BulkgenException.class,
+        () -> plan(model, BackendChoice.CPU, memory, OptionalInt.of(fitting + 1)));
+  }
+
+  /** A long context that no heap holds is refused with one that this heap does. */
+  @Test
+  void testTheWorkspaceMustFitTheHeap(@TempDir Path folder) throws Exception {
+    String config = Files.readString(Fixtures.path("models/recall/config.json"));
+    Path file = folder.resolve("config.json");
+    Files.writeString(file, config.replace("2048", "8000000"));
+    OptionalLong memory = OptionalLong.of(1L << 44);
+    BulkgenException error =
+        assertThrows(
+            BulkgenException.class,
+            () -> plan(file, BackendChoice.CPU, memory, OptionalInt.empty()));
+    assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, error.code());
+    int fitting = number(error, "max-model-len to (\\d+)");
+    MemoryPlan plan = plan(file, BackendChoice.CPU, memory, OptionalInt.of(fitting));
+    assertTrue(plan.demand().workspace() <= Runtime.getRuntime().maxMemory());
+  }
+
+  @Test
+  void testADeviceHoldsTheWeights() {
+    Path model = Fixtures.path("models/recall");
+    OptionalLong memory = OptionalLong.of(1 << 30);
+    MemoryPlan device = plan(model, BackendChoice.CUDA, memory, OptionalInt.empty());
+    MemoryPlan cpu = plan(model, BackendChoice.CPU, memory, OptionalInt.empty());
+    assertEquals(WeightPlacement.RESIDENT, device.demand().placement());
+    assertEquals(WeightPlacement.MAPPED, cpu.demand().placement());
+    long weights = ModelFolder.describe(model).weightBytes();
+    assertEquals(weights, device.demand().weights());
+    assertTrue(device.takenBytes() >= device.cacheBytes() + weights);
+  }
+
+  @Test
+  void testTheBudgetOfThisMachine() {
+    assertTrue(HostMemory.freeBytes() > 0);
+    assertTrue(HostMemory.directLimit() > 0);
+    Path model = Fixtures.path("models/recall");
+    MemoryPlan plan = plan(model, BackendChoice.CPU, OptionalLong.empty(), OptionalInt.empty());
+    assertTrue(plan.demand().budget() <= HostMemory.directLimit());
+  }
+
+  private static int number(BulkgenException error, String pattern) {
+    Matcher matcher = Pattern.compile(pattern).matcher(error.getMessage());
+    assertTrue(matcher.find(), error.getMessage());
+    return Integer.parseInt(matcher.group(1));
+  }
+}
