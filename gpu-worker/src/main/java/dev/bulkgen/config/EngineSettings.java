@@ -1,0 +1,77 @@
+package dev.bulkgen.config;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+
+/** The settings an engine is started with. */
+public final class EngineSettings {
+  private static final int MAX_BATCH_LIMIT = 65_536;
+  private static final int MAX_LENGTH = 1 << 24;
+
+  public static final Setting<String> MODEL =
+      Setting.text("model", "folder", "The model, a folder in the layout of Hugging Face.");
+  public static final Setting<String> KV_CACHE =
+      Setting.text(
+              "kv-cache",
+              "auto, fp16, kivi2, kivi4 or kivi:k=4,v=2,group=32,window=128,sink=0",
+              "How keys and values are kept; auto takes kivi2 where every query head has its own"
+                  + " K/V head, else kivi4.")
+          .withDefault("auto");
+  public static final Setting<BackendChoice> BACKEND =
+      Setting.choice("backend", BackendChoice.class, "What computes; auto takes a GPU if it can.")
+          .withDefault("auto");
+  public static final Setting<Long> MEMORY =
+      Setting.size("memory", "Budget of cache and workspaces.")
+          .withDescribedDefault("memory-fraction of what is free");
+  public static final Setting<Double> MEMORY_FRACTION =
+      Setting.number("memory-fraction", "Share of the free memory that is the budget, in (0, 1].")
+          .withDefault("0.9");
+  public static final Setting<Integer> MAX_BATCH =
+      Setting.integer("max-batch", 1, MAX_BATCH_LIMIT, "Most sequences in flight.")
+          .withDefault("64");
+  public static final Setting<Integer> MAX_MODEL_LEN =
+      Setting.integer(
+              "max-model-len", 2, MAX_LENGTH, "Longest sequence, prompt and output, in tokens.")
+          .withDescribedDefault("the model's own");
+  public static final Setting<PromptOverflow> PROMPT_OVERFLOW =
+      Setting.choice(
+              "prompt-overflow",
+              PromptOverflow.class,
+              "What to do with a prompt that leaves no room for a token: an error in its row, or"
+                  + " cut it and keep its end or its start.")
+          .withDefault("error");
+  public static final Setting<Integer> THREADS =
+      Setting.integer("threads", 1, 1024, "Threads of the CPU backend.")
+          .withDescribedDefault("all processors");
+
+  /** In the order of the reference page. */
+  public static final List<Setting<?>> ALL =
+      List.of(
+          MODEL,
+          KV_CACHE,
+          BACKEND,
+          MEMORY,
+          MEMORY_FRACTION,
+          MAX_BATCH,
+          MAX_MODEL_LEN,
+          PROMPT_OVERFLOW,
+          THREADS);
+
+  private EngineSettings() {}
+
+  /** The settings as an engine takes them; {@code model} must be given. */
+  public static EngineConfig toConfig(Settings settings) {
+    return new EngineConfig(
+        Path.of(settings.value(MODEL)),
+        settings.value(KV_CACHE),
+        settings.value(BACKEND),
+        settings.find(MEMORY).map(OptionalLong::of).orElseGet(OptionalLong::empty),
+        settings.value(MEMORY_FRACTION),
+        settings.value(MAX_BATCH),
+        settings.find(MAX_MODEL_LEN).map(OptionalInt::of).orElseGet(OptionalInt::empty),
+        settings.value(PROMPT_OVERFLOW),
+        settings.find(THREADS).orElseGet(() -> Runtime.getRuntime().availableProcessors()));
+  }
+}
