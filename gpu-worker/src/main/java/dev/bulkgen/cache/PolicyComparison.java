@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 
 /** What each cache policy would make of the same budget, side by side. */
 public final class PolicyComparison {
@@ -22,9 +23,15 @@ public final class PolicyComparison {
   /**
    * A table: bytes a token, bytes of a longest sequence, and how many sequences of some lengths the
    * budget holds, whatever the batch limit.
+   *
+   * @param demand of a layout: workspaces differ a little
    */
-  public static String render(ModelConfig model, MemoryDemand demand, List<CachePolicy> policies) {
-    int[] lengths = MemoryPlan.tableLengths(demand.maxModelLen());
+  public static String render(
+      ModelConfig model,
+      int maxModelLen,
+      List<CachePolicy> policies,
+      Function<CacheLayout, MemoryDemand> demand) {
+    int[] lengths = MemoryPlan.tableLengths(maxModelLen);
     String[] alignments = new String[3 + lengths.length];
     Arrays.fill(alignments, ">");
     alignments[0] = "<";
@@ -35,7 +42,8 @@ public final class PolicyComparison {
     }
     table.row(head.toArray(String[]::new));
     for (CachePolicy policy : policies) {
-      table.row(row(CacheLayout.of(policy, model), demand, lengths));
+      CacheLayout layout = CacheLayout.of(policy, model);
+      table.row(row(layout, demand.apply(layout), lengths));
     }
     return table.render();
   }

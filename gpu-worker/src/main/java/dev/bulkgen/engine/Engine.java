@@ -1,0 +1,236 @@
+package dev.bulkgen.engine;
+
+import dev.bulkgen.backend.Backend;
+import dev.bulkgen.backend.CacheCapacity;
+import dev.bulkgen.cache.MemoryPlan;
+import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.error.ErrorKind;
+import dev.bulkgen.model.ModelFolder;
+import dev.bulkgen.sampling.PhiloxRandom;
+import dev.bulkgen.sampling.SamplingParams;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
+import dev.bulkgen.sampling.TokenSampler;
+import dev.bulkgen.schedule.SequenceState;
+import dev.bulkgen.text.Detokenizer;
+import dev.bulkgen.text.StopMatcher;
+import dev.bulkgen.text.Tokenizer;
+import java.time.LocalDateTime;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.atomic.AtomicLong;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+
+/**
+ * Generates for many prompts at once with one model. Any thread may submit; prompts are tokenized
+ * on the caller's thread, all else happens on the engine's one thread. What a request gives depends
+ * on its key, prompt and settings and on the model alone (P1).
+ */
+public final class Engine implements AutoCloseable {
+  private static final Logger LOG = LogManager.getLogger(Engine.class);
+  private static final int QUEUE_PER_SLOT = 2;
+
+  private final MemoryPlan plan;
+  private final PromptEncoder encoder;
+  private final Set<Integer> endTokens;
+  private final String backend;
+  private final RequestQueue queue;
+  private final EngineLoop loop;
+  private final Thread thread;
+  private final AtomicLong sequenceIds = new AtomicLong();
+
+  Engine(MemoryPlan plan, PromptEncoder encoder, Set<Integer> endTokens, Backend backend) {
+    this.plan = plan;
+    this.encoder = encoder;
+    this.endTokens = Set.copyOf(endTokens);
+    this.backend = backend.description();
+    this.queue = new RequestQueue(QUEUE_PER_SLOT * plan.slots());
+    this.loop = new EngineLoop(queue, backend, plan);
+    this.thread = new Thread(loop, "bulkgen-engine");
+    thread.setDaemon(true);
+    thread.start();
+  }
+
+  /** As {@link #open(EngineConfig, LocalDateTime)}, with today's date for chat templates. */
+  public static Engine open(EngineConfig config) {
+    return open(config, LocalDateTime.now());
+  }
+
+  /**
+   * Opens the model, takes all memory of the plan, and starts the engine's thread.
+   *
+   * @param now what chat templates may print as today; the same for all parts of a job (P1)
+   * @throws BulkgenException of kind USER for a model or setting that is wrong, MEMORY_PLAN_REFUSED
+   *     for a budget that is too small, DEVICE_UNAVAILABLE for a backend that is not there
+   */
+  public static Engine open(EngineConfig config, LocalDateTime now) {
+    BackendFactory.requireAvailable(config.backend());
+    ModelFolder folder = ModelFolder.open(config.model());
+    MemoryPlanner planner = new MemoryPlanner(config, folder.description());
+    MemoryPlan plan = planner.plan();
+    requireHeap(plan);
+    PromptEncoder encoder =
+        PromptEncoder.open(
+            config.model(),
+            folder.config().vocabSize(),
+            planner.maxModelLen(),
+            config.promptOverflow(),
+            now);
+    Set<Integer> configured = folder.config().eosTokenIds();
+    Set<Integer> endTokens =
+        encoder
+            .tokenizer()
+            .<Set<Integer>>map(tokenizer -> tokenizer.eosIds(configured))
+            .orElseGet(() -> new TreeSet<>(configured));
+    CacheCapacity capacity =
+        new CacheCapacity(plan.pages(), plan.slots(), plan.demand().prefillTokens());
+    Backend backend =
+        BackendFactory.open(
+            config.backend(), folder.weights(), plan.layout(), capacity, config.threads());
+    LOG.info("engine on {}, cache {}", backend.description(), plan.layout().policy().name());
+    return new Engine(plan, encoder, endTokens, backend);
+  }
+
+  /** The CPU backend's buffers are heap, which the budget does not know. */
+  private static void requireHeap(MemoryPlan plan) {
+    long heap = Runtime.getRuntime().maxMemory();
+    if (plan.demand().workspace() > heap / 4 * 3) {
+      throw BulkgenException.of(
+          ErrorCode.MEMORY_PLAN_REFUSED,
+          "the workspace of %d bytes does not fit a heap of %d bytes: raise -Xmx, or set a lower"
+              + " max-model-len or max-batch",
+          plan.demand().workspace(),
+          heap);
+    }
+  }
+
+  /**
+   * Queues a request, waiting while the queue is full. Cancelling the future frees its sequences.
+   * What is attached to the future runs on the engine's thread: keep it short, and do not submit
+   * from there.
+   *
+   * @return the completions in the order of the samples; fails with a BulkgenException of kind DATA
+   *     where this row cannot be done
+   * @throws BulkgenException SETTING_INVALID, TOKENIZER_INVALID or CHAT_TEMPLATE_INVALID for what
+   *     no row could do; QUEUE_CLOSED after {@link #close}; the cause where the engine has failed
+   * @throws IllegalStateException on the engine's thread
+   */
+  public CompletableFuture<List<Completion>> submit(GenerateRequest request) {
+    if (Thread.currentThread() == thread) {
+      throw new IllegalStateException("submit would wait for the thread it is called on");
+    }
+    queue.throwIfClosed();
+    check(request.params());
+    int[] prompt;
+    try {
+      prompt = encoder.encode(request.prompt(), request.params());
+    } catch (BulkgenException e) {
+      if (e.kind() != ErrorKind.DATA) {
+        throw e;
+      }
+      return CompletableFuture.failedFuture(e);
+    }
+    Job job = new Job(request);
+    for (int i = 0; i < request.params().n(); i++) {
+      job.samples().add(sample(job, i, prompt));
+    }
+    queue.put(job);
+    return job.future();
+  }
+
+  /** Submits all and waits for all: the completions of each request, in the requests' order. */
+  public List<List<Completion>> generateAll(List<GenerateRequest> requests) {
+    List<CompletableFuture<List<Completion>>> futures = new ArrayList<>(requests.size());
+    for (GenerateRequest request : requests) {
+      futures.add(submit(request));
+    }
+    try {
+      return futures.stream().map(CompletableFuture::join).toList();
+    } catch (CompletionException e) {
+      futures.forEach(future -> future.cancel(false));
+      throw e.getCause() instanceof BulkgenException known ? known : e;
+    }
+  }
+
+  public MemoryPlan memoryPlan() {
+    return plan;
+  }
+
+  public EngineMetrics metrics() {
+    return loop.metrics();
+  }
+
+  /** For logs and reports, such as {@code cpu (vector, 2 threads)}. */
+  public String backendDescription() {
+    return backend;
+  }
+
+  /** Fails what is pending with QUEUE_CLOSED and frees all; waits for the step that runs. */
+  @Override
+  public void close() {
+    queue.close(
+        BulkgenException.of(ErrorCode.QUEUE_CLOSED, "the engine is closed; open another to go on"));
+    if (Thread.currentThread() == thread) {
+      return; // the loop ends after the callback that called this
+    }
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void check(SamplingParams params) {
+    List<String> mistakes = new ArrayList<>(SamplingParamsBuilder.mistakes(params));
+    if (params.logprobs().isPresent()) {
+      mistakes.add("logprobs: this version does not report them; leave the setting out");
+    }
+    if (!params.stop().isEmpty() && encoder.tokenizer().isEmpty()) {
+      mistakes.add("stop: the model has no tokenizer.json; use stop-token-ids");
+    }
+    if (!mistakes.isEmpty()) {
+      throw new BulkgenException(ErrorCode.SETTING_INVALID, String.join("\n", mistakes));
+    }
+  }
+
+  private Sample sample(Job job, int index, int[] prompt) {
+    SamplingParams params = job.request().params();
+    int room = plan.demand().maxModelLen() - prompt.length;
+    int maxTokens = Math.min(params.maxTokens().orElse(room), room);
+    PhiloxRandom random = new PhiloxRandom(params.seed(), job.request().key(), index);
+    return new Sample(
+        job,
+        index,
+        new SequenceState(sequenceIds.getAndIncrement(), prompt, maxTokens),
+        new TokenSampler(params, prompt, endTokens, random),
+        endTokens,
+        new CompletionText(
+            detokenizer(job.request().prompt()),
+            new StopMatcher(params.stop()),
+            params.minTokens()));
+  }
+
+  /** An answer to messages is a text of its own; else the text goes on from the prompt's. */
+  private Detokenizer detokenizer(Prompt prompt) {
+    Optional<Tokenizer> tokenizer = encoder.tokenizer();
+    if (tokenizer.isEmpty()) {
+      return null;
+    }
+    return prompt instanceof Prompt.Messages
+        ? tokenizer.get().detokenizer()
+        : tokenizer.get().continuation();
+  }
+}

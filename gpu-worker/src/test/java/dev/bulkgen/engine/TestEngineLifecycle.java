@@ -1,0 +1,376 @@
+package dev.bulkgen.engine;
+
+import static dev.bulkgen.engine.EngineFixture.greedy;
+import static dev.bulkgen.engine.EngineFixture.recall;
+import static dev.bulkgen.engine.EngineFixture.request;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.bulkgen.Fixtures;
+import dev.bulkgen.backend.Backend;
+import dev.bulkgen.backend.StepBatch;
+import dev.bulkgen.backend.StepOutput;
+import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.CachePolicy;
+import dev.bulkgen.cache.MemoryDemand;
+import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
+import dev.bulkgen.cache.MemoryPlan;
+import dev.bulkgen.config.BackendChoice;
+import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.PromptOverflow;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.sampling.SamplingParams;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.LocalDateTime;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Submitting, cancelling, closing and failing. */
+@Timeout(60)
+class TestEngineLifecycle {
+  private static final SamplingParamsBuilder LONG =
+      new SamplingParamsBuilder().temperature(1).maxTokens(1900).ignoreEos(true);
+
+  @Test
+  void testCancelFreesTheSequences() {
+    try (Engine engine = Engine.open(recall("kivi2", 1))) {
+      var endless = engine.submit(request("a", "the old sun", LONG));
+      var waiting = engine.submit(request("b", "the old sun", LONG));
+      var last = engine.submit(request("c", "the old sun", greedy(3)));
+      waiting.cancel(false);
+      endless.cancel(false);
+      assertEquals(3, last.join().get(0).usage().completionTokens());
+      assertTrue(engine.metrics().generatedTokens() < 1900);
+    }
+  }
+
+  @Test
+  void testCloseFailsWhatIsPending() {
+    Engine engine = Engine.open(recall("fp16", 2));
+    List<CompletableFuture<List<Completion>>> futures = new ArrayList<>();
+    for (int i = 0; i < 5; i++) {
+      futures.add(engine.submit(request("k" + i, "the old sun", LONG)));
+    }
+    engine.close();
+    engine.close();
+    futures.forEach(future -> assertEquals(ErrorCode.QUEUE_CLOSED, error(future).code()));
+    BulkgenException error =
+        assertThrows(BulkgenException.class, () -> engine.submit(request("x", "the", greedy(1))));
+    assertEquals(ErrorCode.QUEUE_CLOSED, error.code());
+  }
+
+  @Test
+  void testAFullQueueHoldsTheSubmitterBack() throws Exception {
+    try (Engine engine = Engine.open(recall("fp16", 1))) {
+      AtomicInteger accepted = new AtomicInteger();
+      CountDownLatch ended = new CountDownLatch(1);
+      Thread submitter =
+          new Thread(
+              () -> {
+                try {
+                  for (int i = 0; i < 20; i++) {
+                    engine.submit(request("k" + i, "the old sun", LONG));
+                    accepted.incrementAndGet();
+                  }
+                } catch (BulkgenException e) {
+                  ended.countDown();
+                }
+              });
+      submitter.start();
+      while (submitter.getState() != Thread.State.WAITING) {
+        Thread.sleep(1);
+      }
+      assertTrue(accepted.get() < 20);
+      engine.close();
+      assertTrue(ended.await(20, TimeUnit.SECONDS), "closing releases the submitter");
+    }
+  }
+
+  @Test
+  void testAnInterruptReleasesTheSubmitter() throws Exception {
+    try (Engine engine = Engine.open(recall("fp16", 1))) {
+      CountDownLatch interrupted = new CountDownLatch(1);
+      Thread submitter =
+          new Thread(
+              () -> {
+                try {
+                  for (int i = 0; i < 20; i++) {
+                    engine.submit(request("k" + i, "the old sun", LONG));
+                  }
+                } catch (BulkgenException e) {
+                  if (Thread.currentThread().isInterrupted()) {
+                    interrupted.countDown();
+                  }
+                }
+              });
+      submitter.start();
+      while (submitter.getState() != Thread.State.WAITING) {
+        Thread.sleep(1);
+      }
+      submitter.interrupt();
+      assertTrue(interrupted.await(20, TimeUnit.SECONDS));
+    }
+  }
+
+  @Test
+  void testBadRowsFailAloneAndSayWhy() {
+    EngineConfig config = EngineFixture.withMaxModelLen(recall("fp16", 4), 16);
+    try (Engine engine = Engine.open(config)) {
+      SamplingParams params = greedy(2).build();
+      int[] seventeen = IntStream.generate(() -> 5).limit(17).toArray();
+      assertRowError(engine, new Prompt.Text(""), ErrorCode.PROMPT_EMPTY);
+      assertRowError(engine, new Prompt.Text(null), ErrorCode.PROMPT_EMPTY);
+      assertRowError(engine, new Prompt.Tokens(new int[0]), ErrorCode.PROMPT_EMPTY);
+      assertRowError(engine, new Prompt.Messages(List.of()), ErrorCode.PROMPT_EMPTY);
+      assertRowError(engine, new Prompt.Tokens(new int[] {3, -1}), ErrorCode.PROMPT_INVALID);
+      assertRowError(engine, new Prompt.Tokens(new int[] {288}), ErrorCode.PROMPT_INVALID);
+      assertRowError(engine, new Prompt.Tokens(seventeen), ErrorCode.PROMPT_TOO_LONG);
+      int[] sixteen = IntStream.range(5, 21).toArray();
+      assertRowError(engine, new Prompt.Tokens(sixteen), ErrorCode.PROMPT_TOO_LONG);
+      int[] fifteen = IntStream.range(5, 20).toArray();
+      Completion tight =
+          engine
+              .generateAll(List.of(new GenerateRequest("k", new Prompt.Tokens(fifteen), params)))
+              .get(0)
+              .get(0);
+      assertEquals(1, tight.tokenIds().length);
+      assertEquals(FinishReason.LENGTH, tight.finishReason());
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"KEEP_END, 2, 14", "KEEP_START, 2, 14", "KEEP_END, 100, 8", "KEEP_START, 1, 15"})
+  void testLongPromptsAreCut(PromptOverflow overflow, int maxTokens, int kept) {
+    Path model = Fixtures.path("models/recall");
+    EngineConfig config = EngineFixture.config(model, "fp16", 4, overflow);
+    try (Engine engine = Engine.open(EngineFixture.withMaxModelLen(config, 16))) {
+      String text = "the old sun rain fell ".repeat(10).strip();
+      SamplingParamsBuilder params = greedy(maxTokens).ignoreEos(true);
+      Completion cut = engine.generateAll(List.of(request("k", text, params))).get(0).get(0);
+      assertEquals(kept, cut.usage().promptTokens());
+      assertEquals(16 - kept, cut.usage().completionTokens());
+    }
+    PromptEncoder encoder =
+        PromptEncoder.open(model, 288, 16, overflow, LocalDateTime.of(2025, 1, 1, 0, 0));
+    int[] ids = encoder.encode(new Prompt.Text("the ".repeat(30) + "sun"), greedy(2).build());
+    assertEquals(1, ids[0], "the beginning of the sequence stays");
+    int[] sun = encoder.tokenizer().orElseThrow().encode("sun");
+    assertEquals(overflow == PromptOverflow.KEEP_END, ids[ids.length - 1] == sun[0]);
+  }
+
+  @Test
+  void testAllMistakesOfTheParamsAtOnce() {
+    SamplingParams bad =
+        new SamplingParams(
+            OptionalInt.of(0),
+            0,
+            -1,
+            1,
+            0,
+            0,
+            1,
+            0,
+            0,
+            0,
+            List.of(),
+            Set.of(),
+            false,
+            1,
+            OptionalInt.empty());
+    try (Engine engine = Engine.open(recall("fp16", 1))) {
+      BulkgenException error =
+          assertThrows(BulkgenException.class, () -> engine.submit(request("k", "the", bad)));
+      assertEquals(ErrorCode.SETTING_INVALID, error.code());
+      assertTrue(error.getMessage().contains("max-tokens"), error.getMessage());
+      assertTrue(error.getMessage().contains("temperature"), error.getMessage());
+    }
+  }
+
+  @Test
+  void testAModelWithoutTokenizerTakesTokenIds(@TempDir Path folder) throws IOException {
+    for (String name : List.of("config.json", "generation_config.json", "model.safetensors")) {
+      Files.copy(Fixtures.path("models/recall").resolve(name), folder.resolve(name));
+    }
+    EngineConfig config = EngineFixture.config(folder, "auto", 2, PromptOverflow.ERROR);
+    try (Engine engine = Engine.open(config)) {
+      Prompt prompt = new Prompt.Tokens(new int[] {1, 7, 9});
+      Completion completion =
+          engine
+              .generateAll(List.of(new GenerateRequest("k", prompt, greedy(4).build())))
+              .get(0)
+              .get(0);
+      assertEquals("", completion.text());
+      assertTrue(completion.tokenIds().length > 0);
+      assertUserError(
+          ErrorCode.TOKENIZER_INVALID, () -> engine.submit(request("k", "the", greedy(1))));
+      SamplingParams stops = greedy(1).stop(List.of("x")).build();
+      assertUserError(
+          ErrorCode.SETTING_INVALID, () -> engine.submit(new GenerateRequest("k", prompt, stops)));
+    }
+  }
+
+  @Test
+  void testRefusals() {
+    Path model = Fixtures.path("models/recall");
+    EngineConfig base = EngineFixture.config(model, "fp16", 4, PromptOverflow.ERROR);
+    assertUserError(
+        ErrorCode.DEVICE_UNAVAILABLE,
+        () -> Engine.open(changed(base, BackendChoice.CUDA, 1L << 29)));
+    assertUserError(
+        ErrorCode.MEMORY_PLAN_REFUSED, () -> Engine.open(changed(base, BackendChoice.CPU, 1)));
+    assertUserError(
+        ErrorCode.SETTING_INVALID, () -> Engine.open(EngineFixture.withMaxModelLen(base, 2049)));
+    assertUserError(
+        ErrorCode.MODEL_NOT_FOUND,
+        () ->
+            Engine.open(
+                EngineFixture.config(model.resolve("nothing"), "fp16", 4, PromptOverflow.ERROR)));
+    assertUserError(
+        ErrorCode.SETTING_INVALID,
+        () -> Engine.open(EngineFixture.config(model, "int8", 4, PromptOverflow.ERROR)));
+  }
+
+  private static EngineConfig changed(EngineConfig base, BackendChoice backend, long memory) {
+    return new EngineConfig(
+        base.model(),
+        base.kvCache(),
+        backend,
+        OptionalLong.of(memory),
+        base.memoryFraction(),
+        base.maxBatch(),
+        base.maxModelLen(),
+        base.promptOverflow(),
+        base.threads());
+  }
+
+  @Test
+  void testAToyModelTakesLittle() {
+    Path model = Fixtures.path("models/recall");
+    EngineConfig config =
+        new EngineConfig(
+            model,
+            "kivi2",
+            BackendChoice.CPU,
+            OptionalLong.empty(),
+            0.9,
+            4,
+            OptionalInt.empty(),
+            PromptOverflow.ERROR,
+            1);
+    try (Engine engine = Engine.open(config)) {
+      MemoryPlan plan = engine.memoryPlan();
+      assertEquals(4, plan.sequences(2048));
+      assertEquals(4 * plan.layout().sequenceBytes(2048), plan.cacheBytes());
+      assertEquals(plan.cacheBytes(), engine.metrics().cacheBytes());
+    }
+  }
+
+  /** Faults that a sound backend does not have. */
+  private enum Fault {
+    STEP_FAILS,
+    SEQUENCE_FAILS
+  }
+
+  @ParameterizedTest
+  @EnumSource(Fault.class)
+  void testBackendFailures(Fault fault) {
+    Path model = Fixtures.path("models/recall");
+    CacheLayout layout = new CacheLayout(CachePolicy.FP16, 3, 2, 64);
+    MemoryDemand demand = new MemoryDemand(1L << 30, 0, WeightPlacement.MAPPED, 0, 0, 0, 4, 64, 64);
+    PromptEncoder encoder =
+        PromptEncoder.open(
+            model, 288, 64, PromptOverflow.ERROR, LocalDateTime.of(2025, 1, 1, 0, 0));
+    FaultyBackend backend = new FaultyBackend(fault);
+    try (Engine engine = new Engine(MemoryPlan.of(layout, demand), encoder, Set.of(2), backend)) {
+      var failed = engine.submit(request("k", "the", greedy(9).n(2)));
+      BulkgenException error = error(failed);
+      if (fault == Fault.SEQUENCE_FAILS) {
+        assertEquals(ErrorCode.NUMERIC_FAILURE, error.code());
+        assertFalse(backend.closed);
+        assertEquals(
+            ErrorCode.NUMERIC_FAILURE, error(engine.submit(request("l", "the", greedy(9)))).code());
+      } else {
+        assertEquals(ErrorCode.INTERNAL, error.code());
+        BulkgenException again =
+            assertThrows(
+                BulkgenException.class, () -> engine.submit(request("l", "the", greedy(1))));
+        assertEquals(ErrorCode.INTERNAL, again.code());
+        assertTrue(again.getMessage().contains("out of order"), again.getMessage());
+      }
+    }
+    assertTrue(backend.closed);
+  }
+
+  private static final class FaultyBackend implements Backend {
+    private final Fault fault;
+    private volatile boolean closed;
+
+    FaultyBackend(Fault fault) {
+      this.fault = fault;
+    }
+
+    @Override
+    public String description() {
+      return "faulty";
+    }
+
+    @Override
+    public StepOutput forward(StepBatch batch) {
+      if (fault == Fault.STEP_FAILS) {
+        throw new IllegalStateException("out of order");
+      }
+      BulkgenException error = BulkgenException.of(ErrorCode.NUMERIC_FAILURE, "not finite");
+      List<StepOutput.SequenceOutput> outputs = new ArrayList<>();
+      batch.sequences().forEach(sequence -> outputs.add(new StepOutput.Failure(error)));
+      return new StepOutput(outputs);
+    }
+
+    @Override
+    public long cacheBytes() {
+      return 0;
+    }
+
+    @Override
+    public void close() {
+      closed = true;
+    }
+  }
+
+  private static void assertRowError(Engine engine, Prompt prompt, ErrorCode code) {
+    var future = engine.submit(new GenerateRequest("k", prompt, greedy(2).build()));
+    assertEquals(code, error(future).code());
+  }
+
+  private static void assertUserError(ErrorCode code, Executable executable) {
+    assertEquals(code, assertThrows(BulkgenException.class, executable).code());
+  }
+
+  private static BulkgenException error(CompletableFuture<?> future) {
+    ExecutionException error =
+        assertThrows(ExecutionException.class, () -> future.get(30, TimeUnit.SECONDS));
+    return assertInstanceOf(BulkgenException.class, error.getCause());
+  }
+}
