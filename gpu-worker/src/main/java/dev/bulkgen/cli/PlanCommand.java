@@ -1,0 +1,107 @@
+package dev.bulkgen.cli;
+
+import dev.bulkgen.config.ByteSize;
+import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.EngineSettings;
+import dev.bulkgen.config.Settings;
+import dev.bulkgen.config.SettingsReader;
+import dev.bulkgen.engine.MemoryPlanner;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.model.ModelDescription;
+import dev.bulkgen.model.ModelFolder;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code bulkgen plan}: how a budget of memory would be divided, from config.json alone. */
+@Command(
+    name = "plan",
+    description = "Shows how the memory would be divided; reads config.json, no weights.",
+    mixinStandardHelpOptions = true)
+public final class PlanCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(names = "--model", description = "Model folder, or its config.json.")
+  private String model;
+
+  @Option(names = "--kv-cache", description = "auto, fp16, kivi2, kivi4 or kivi:k=…,v=….")
+  private String kvCache;
+
+  @Option(names = "--backend", description = "auto, cuda (weights in the budget) or cpu.")
+  private String backend;
+
+  @Option(names = "--memory", description = "The budget, such as 24GB.")
+  private String memory;
+
+  @Option(names = "--memory-fraction", description = "Share of the free memory, if no --memory.")
+  private String memoryFraction;
+
+  @Option(names = "--max-batch", description = "Most sequences in flight.")
+  private String maxBatch;
+
+  @Option(names = "--max-model-len", description = "Longest sequence in tokens.")
+  private String maxModelLen;
+
+  @Option(names = "--threads", description = "Threads of the CPU backend.")
+  private String threads;
+
+  @Option(names = "--config", description = "A settings file; options go before it.")
+  private Path config;
+
+  /**
+   * @throws BulkgenException MEMORY_PLAN_REFUSED, after the comparison is printed, if the budget
+   *     does not hold one sequence
+   */
+  @Override
+  public Integer call() {
+    Settings settings = settings();
+    if (settings.find(EngineSettings.MODEL).isEmpty()) {
+      throw BulkgenException.of(ErrorCode.SETTING_INVALID, "model: give --model FOLDER");
+    }
+    EngineConfig engine = EngineSettings.toConfig(settings);
+    ModelDescription description = ModelFolder.describe(engine.model());
+    MemoryPlanner planner = new MemoryPlanner(engine, description);
+    PrintWriter out = spec.commandLine().getOut();
+    out.printf(
+        "%s: %,d parameters, %s of weights, sequences up to %,d tokens%n%n",
+        description.config().family(),
+        description.parameterCount(),
+        ByteSize.format(description.weightBytes()),
+        planner.maxModelLen());
+    out.printf("sequences that the budget holds, by cache policy%n%s%n", planner.compare());
+    out.flush();
+    String plan = planner.plan().render();
+    out.printf("memory plan, as an engine with these settings would take it%n%s", plan);
+    out.flush();
+    return 0;
+  }
+
+  private Settings settings() {
+    Map<String, List<String>> given = new LinkedHashMap<>();
+    add(given, "model", model);
+    add(given, "kv-cache", kvCache);
+    add(given, "backend", backend);
+    add(given, "memory", memory);
+    add(given, "memory-fraction", memoryFraction);
+    add(given, "max-batch", maxBatch);
+    add(given, "max-model-len", maxModelLen);
+    add(given, "threads", threads);
+    SettingsReader reader = new SettingsReader(EngineSettings.ALL);
+    Settings options = reader.parse(given, "command line");
+    return config == null ? options : options.orElse(reader.read(config));
+  }
+
+  private static void add(Map<String, List<String>> given, String name, String value) {
+    if (value != null) {
+      given.put(name, List.of(value));
+    }
+  }
+}
