@@ -1,8 +1,12 @@
 package dev.bulkgen.spark.source;
 
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.expr;
+import static org.apache.spark.sql.functions.from_json;
 import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.make_valid_utf8;
 import static org.apache.spark.sql.functions.monotonically_increasing_id;
+import static org.apache.spark.sql.functions.not;
 import static org.apache.spark.sql.functions.struct;
 import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.when;
@@ -97,11 +101,12 @@ public final class PromptSource {
   private Dataset<Row> jsonLines() {
     Dataset<Row> lines =
         placed(session.read().text(settings.path()), col("value").cast("binary").as("bytes"))
-            .where("length(bytes) > 0 and length(trim(cast(bytes as string))) > 0")
-            .withColumn(PromptTable.REASON, LINE_PROBLEM.apply(col("bytes")));
+            .withColumn("blank", expr("length(trim(cast(bytes as string))) = 0"))
+            .withColumn(
+                PromptTable.REASON, when(not(col("blank")), LINE_PROBLEM.apply(col("bytes"))));
     Dataset<String> good =
         lines
-            .where(col(PromptTable.REASON).isNull())
+            .where(col(PromptTable.REASON).isNull().and(not(col("blank"))))
             .select(col("bytes").cast("string"))
             .as(Encoders.STRING());
     List<String> first = good.takeAsList(1);
@@ -113,8 +118,10 @@ public final class PromptSource {
     options.put("mode", "PERMISSIVE");
     options.put("columnNameOfCorruptRecord", CORRUPT);
     Column parsed =
-        org.apache.spark.sql.functions.from_json(
-            when(col(PromptTable.REASON).isNull(), col("bytes").cast("string")),
+        from_json(
+            when(
+                col(PromptTable.REASON).isNull().and(not(col("blank"))),
+                col("bytes").cast("string")),
             schema.add(CORRUPT, DataTypes.StringType),
             options);
     Dataset<Row> rows = lines.withColumn("parsed", parsed);
@@ -126,7 +133,7 @@ public final class PromptSource {
   }
 
   private BulkgenException noJsonObject(Dataset<Row> lines) {
-    List<Row> bad = lines.select(PromptTable.REASON).takeAsList(1);
+    List<Row> bad = lines.where(not(col("blank"))).select(PromptTable.REASON).takeAsList(1);
     if (bad.isEmpty()) {
       return BulkgenException.of(
           ErrorCode.INPUT_INVALID, "input %s holds no rows", settings.path());
@@ -159,9 +166,9 @@ public final class PromptSource {
   private Dataset<Row> textLines() {
     Dataset<Row> lines =
         placed(session.read().text(settings.path()), col("value").cast("binary").as("bytes"))
-            .where("length(bytes) > 0");
+            .withColumn("blank", expr("length(bytes) = 0"));
     Column reason = ENCODING_PROBLEM.apply(col("bytes"));
-    Column text = org.apache.spark.sql.functions.make_valid_utf8(col("bytes").cast("string"));
+    Column text = make_valid_utf8(col("bytes").cast("string"));
     return assemble(lines, reason, col("bytes").cast("string"), List.of(text.as(TEXT)));
   }
 
@@ -174,8 +181,8 @@ public final class PromptSource {
             .option("columnNameOfCorruptRecord", CORRUPT)
             .schema(schema)
             .load(settings.path());
-    StructType withCorrupt = new StructType().add("record", schema);
-    Dataset<Row> rows = placed(records, struct(quoted(schema)).as(withCorrupt.fieldNames()[0]));
+    Dataset<Row> rows =
+        placed(records, struct(quoted(schema)).as("record")).withColumn("blank", lit(false));
     Column corrupt = col("record." + CORRUPT);
     Column reason = when(corrupt.isNotNull(), lit("the number of fields is not that of the header"));
     return assemble(rows, reason, corrupt, columns("record", header));
@@ -195,7 +202,8 @@ public final class PromptSource {
   private Dataset<Row> parquet() {
     Dataset<Row> records = session.read().parquet(settings.path());
     StructType schema = records.schema();
-    Dataset<Row> rows = placed(records, struct(quoted(schema)).as("record"));
+    Dataset<Row> rows =
+        placed(records, struct(quoted(schema)).as("record")).withColumn("blank", lit(false));
     return assemble(
         rows,
         lit(null).cast("string"),
@@ -217,7 +225,8 @@ public final class PromptSource {
     Column row = struct(columns.toArray(Column[]::new));
     return rows.withColumn(PromptTable.REASON, reason)
         .withColumn(PromptTable.RAW, when(col(PromptTable.REASON).isNotNull(), raw))
-        .withColumn(PromptTable.ROW, when(col(PromptTable.REASON).isNull(), row))
+        .withColumn(
+            PromptTable.ROW, when(col(PromptTable.REASON).isNull().and(not(col("blank"))), row))
         .select(PromptTable.COLUMNS.stream().map(c -> col(c)).toArray(Column[]::new));
   }
 
