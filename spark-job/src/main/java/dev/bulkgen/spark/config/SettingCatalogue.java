@@ -77,8 +77,7 @@ public final class SettingCatalogue {
         "TEXT",
         null,
         "System message; prompts then go through the model's chat template");
-    flag(
-        DATA, ROWS, "chat", "Put each prompt as a user message through the model's chat template");
+    flag(DATA, ROWS, "chat", "Put each prompt as a user message through the model's chat template");
     text(
         DATA,
         ROWS,
@@ -228,8 +227,7 @@ public final class SettingCatalogue {
     add(new Setting(name, kind, group, effect, placeholder, List.of(), value, help));
   }
 
-  private static void integer(
-      Group group, Effect effect, String name, String value, String help) {
+  private static void integer(Group group, Effect effect, String name, String value, String help) {
     add(new Setting(name, Kind.INTEGER, group, effect, "N", List.of(), value, help));
   }
 
@@ -243,16 +241,12 @@ public final class SettingCatalogue {
   }
 
   private static void flag(Group group, Effect effect, String name, String help) {
-    add(
-        new Setting(
-            name, Kind.FLAG, group, effect, "", List.of("true", "false"), "false", help));
+    add(new Setting(name, Kind.FLAG, group, effect, "", List.of("true", "false"), "false", help));
   }
 
   private static void choice(
       Group group, Effect effect, String name, String value, List<String> choices, String help) {
     List<String> copy = new ArrayList<>(choices);
-    add(
-        new Setting(
-            name, Kind.CHOICE, group, effect, String.join("|", copy), copy, value, help));
+    add(new Setting(name, Kind.CHOICE, group, effect, String.join("|", copy), copy, value, help));
   }
 }

@@ -104,7 +104,8 @@ public final class SettingSources {
       }
       return root;
     } catch (IOException e) {
-      throw new BulkgenException(ErrorCode.MODEL_CORRUPT, file + " cannot be read: " + e.getMessage(), e);
+      throw new BulkgenException(
+          ErrorCode.MODEL_CORRUPT, file + " cannot be read: " + e.getMessage(), e);
     }
   }
 

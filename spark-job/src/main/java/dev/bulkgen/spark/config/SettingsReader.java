@@ -72,13 +72,15 @@ public final class SettingsReader {
     List<String> known = SettingCatalogue.all().stream().map(Setting::name).toList();
     Optional<String> nearest = Suggestion.nearest(name, known);
     problems.unknown(
-        "setting '" + name + "' is unknown" + nearest.map(n -> ": did you mean " + n + "?").orElse(""));
+        "setting '"
+            + name
+            + "' is unknown"
+            + nearest.map(n -> ": did you mean " + n + "?").orElse(""));
   }
 
   private InputSettings input() {
     Optional<String> system = values.text("system-prompt");
-    Wrapping wrapping =
-        values.flag("chat") || system.isPresent() ? Wrapping.CHAT : Wrapping.PLAIN;
+    Wrapping wrapping = values.flag("chat") || system.isPresent() ? Wrapping.CHAT : Wrapping.PLAIN;
     Optional<String> messages = values.text("messages-column");
     Optional<String> template = values.text("prompt-template");
     Optional<String> column = values.text("prompt-column");
@@ -131,7 +133,9 @@ public final class SettingsReader {
   private SamplingParams sampling() {
     Set<Integer> stopTokens = new HashSet<>();
     for (String id : values.list("stop-token-id")) {
-      values.parseInteger("stop-token-id", id, 0, Integer.MAX_VALUE).ifPresent(v -> stopTokens.add((int) v));
+      values
+          .parseInteger("stop-token-id", id, 0, Integer.MAX_VALUE)
+          .ifPresent(v -> stopTokens.add((int) v));
     }
     List<String> stops = values.list("stop");
     if (stops.contains("")) {
@@ -140,8 +144,7 @@ public final class SettingsReader {
     var maxTokens = values.smallInteger("max-tokens", 1, Integer.MAX_VALUE);
     int minTokens = values.smallInteger("min-tokens", 0, Integer.MAX_VALUE).orElse(0);
     if (maxTokens.isPresent() && minTokens > maxTokens.getAsInt()) {
-      problems.invalid(
-          "min-tokens %d is above max-tokens %d", minTokens, maxTokens.getAsInt());
+      problems.invalid("min-tokens %d is above max-tokens %d", minTokens, maxTokens.getAsInt());
     }
     return new SamplingParams(
         maxTokens,
@@ -171,7 +174,9 @@ public final class SettingsReader {
         values.smallInteger("max-batch", 1, MOST_IN_FLIGHT).orElse(1),
         values.smallInteger("max-model-len", 2, Integer.MAX_VALUE),
         PromptOverflow.valueOf(constant(values.choice("prompt-overflow"))),
-        values.smallInteger("threads", 1, MOST_THREADS).orElseGet(() -> LocalMaster.threads(run.master())));
+        values
+            .smallInteger("threads", 1, MOST_THREADS)
+            .orElseGet(() -> LocalMaster.threads(run.master())));
   }
 
   private static String constant(String choice) {

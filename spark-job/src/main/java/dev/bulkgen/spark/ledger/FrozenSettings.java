@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -18,9 +19,14 @@ import java.util.TreeSet;
  * What an output folder was begun with: a resumed run has to agree.
  *
  * @param values the settings that change rows, by name
+ * @param begun when the first run began: chat templates may print the day, and a resumed run has
+ *     to print the same (P1); not compared
  */
 public record FrozenSettings(
-    SortedMap<String, String> values, String modelDigest, String inputDigest) {
+    SortedMap<String, String> values,
+    String modelDigest,
+    String inputDigest,
+    LocalDateTime begun) {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   public String toJson() {
@@ -28,6 +34,7 @@ public record FrozenSettings(
     root.set("settings", JSON.valueToTree(values));
     root.put("model_digest", modelDigest);
     root.put("input_digest", inputDigest);
+    root.put("begun", begun.toString());
     return root.toPrettyString() + "\n";
   }
 
@@ -43,7 +50,8 @@ public record FrozenSettings(
       return new FrozenSettings(
           new TreeMap<>(values),
           root.get("model_digest").asText(),
-          root.get("input_digest").asText());
+          root.get("input_digest").asText(),
+          LocalDateTime.parse(root.get("begun").asText()));
     } catch (JsonProcessingException | RuntimeException e) {
       throw new BulkgenException(
           ErrorCode.SETTINGS_CHANGED,

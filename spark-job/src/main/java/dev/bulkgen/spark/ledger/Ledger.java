@@ -30,9 +30,11 @@ public final class Ledger implements AutoCloseable {
   private final Storage storage;
   private final Path output;
   private final OutputLock lock;
+  private final boolean found;
   private final TreeMap<Integer, UnitFacts> committed = new TreeMap<>();
 
-  private Ledger(Storage storage, Path output, OutputLock lock) {
+  private Ledger(Storage storage, Path output, OutputLock lock, boolean found) {
+    this.found = found;
     this.storage = storage;
     this.output = output;
     this.lock = lock;
@@ -47,10 +49,12 @@ public final class Ledger implements AutoCloseable {
     Path folder = new Path(output);
     Storage storage = Storage.of(folder, configuration);
     refuseWrongFolder(storage, folder, resume);
+    boolean found = storage.exists(folder);
     Path own = new Path(folder, OWN_FOLDER);
     storage.makeFolder(own);
     try {
-      return new Ledger(storage, folder, OutputLock.acquire(storage, new Path(own, "lock.json")));
+      OutputLock lock = OutputLock.acquire(storage, new Path(own, "lock.json"));
+      return new Ledger(storage, folder, lock, found);
     } catch (BulkgenException e) {
       if (e.code() == ErrorCode.STORAGE_FAILED) {
         throw new BulkgenException(
@@ -118,14 +122,14 @@ public final class Ledger implements AutoCloseable {
   }
 
   /**
-   * Compares with what the folder was begun with. True if there was a run before.
+   * What the folder was begun with, compared with now; empty for a new one.
    *
    * @throws BulkgenException SETTINGS_CHANGED naming what differs
    */
-  public boolean agreesWithEarlierRun(FrozenSettings now) {
+  public Optional<FrozenSettings> earlierRun(FrozenSettings now) {
     Path file = settingsFile(output);
     if (!storage.exists(file)) {
-      return false;
+      return Optional.empty();
     }
     FrozenSettings before = FrozenSettings.fromJson(storage.readText(file), file.toString());
     List<String> changes = before.changes(now);
@@ -136,7 +140,7 @@ public final class Ledger implements AutoCloseable {
           output,
           String.join(String.format("%n  - "), changes));
     }
-    return true;
+    return Optional.of(before);
   }
 
   /** Called once the plan is frozen: from now on the folder can be resumed. */
@@ -246,7 +250,7 @@ public final class Ledger implements AutoCloseable {
     lock.close();
     if (!storage.exists(settingsFile(output))) {
       storage.delete(new Path(output, OWN_FOLDER));
-      if (storage.list(output).isEmpty()) {
+      if (!found && storage.list(output).isEmpty()) {
         storage.delete(output);
       }
     }

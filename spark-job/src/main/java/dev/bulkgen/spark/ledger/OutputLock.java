@@ -44,8 +44,7 @@ public final class OutputLock implements AutoCloseable {
               thread.setDaemon(true);
               return thread;
             });
-    heart.scheduleWithFixedDelay(
-        this::beat, BEAT.toSeconds(), BEAT.toSeconds(), TimeUnit.SECONDS);
+    heart.scheduleWithFixedDelay(this::beat, BEAT.toSeconds(), BEAT.toSeconds(), TimeUnit.SECONDS);
   }
 
   /**

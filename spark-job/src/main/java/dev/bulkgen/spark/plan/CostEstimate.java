@@ -69,8 +69,6 @@ final class CostEstimate {
           ? octet_length(to_json(value)).divide(BYTES_A_TOKEN)
           : size(value);
     }
-    return type.equals(DataTypes.StringType)
-        ? octet_length(value).divide(BYTES_A_TOKEN)
-        : lit(1);
+    return type.equals(DataTypes.StringType) ? octet_length(value).divide(BYTES_A_TOKEN) : lit(1);
   }
 }

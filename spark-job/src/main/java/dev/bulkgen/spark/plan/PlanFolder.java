@@ -57,10 +57,7 @@ public final class PlanFolder {
       for (JsonNode unit : root.withArray("units")) {
         units.add(
             new UnitSpec(
-                units.size(),
-                unit.get(0).asLong(),
-                unit.get(1).asLong(),
-                unit.get(2).asText()));
+                units.size(), unit.get(0).asLong(), unit.get(1).asLong(), unit.get(2).asText()));
       }
       return Optional.of(
           new UnitPlan(

@@ -114,9 +114,7 @@ public final class UnitPlanner {
             (UDF3<String, Long, Long, Long>)
                 (file, block, position) -> places.value().line(file, block, position),
             DataTypes.LongType);
-    Column[] place = {
-      col(PromptTable.FILE), col(PromptTable.BLOCK), col(PromptTable.POSITION)
-    };
+    Column[] place = {col(PromptTable.FILE), col(PromptTable.BLOCK), col(PromptTable.POSITION)};
     Column reason = col(PromptTable.REASON);
     Column where =
         concat(
@@ -139,7 +137,8 @@ public final class UnitPlanner {
   }
 
   private static List<UnitCutter.Bin> bins(Dataset<Row> placed, long binRows) {
-    Column bytes = coalesce(length(to_json(col(PromptTable.ROW))), octet_length(col(PromptTable.RAW)));
+    Column bytes =
+        coalesce(length(to_json(col(PromptTable.ROW))), octet_length(col(PromptTable.RAW)));
     Iterator<Row> sums =
         placed
             .groupBy(floor(col("ordinal").divide(lit((double) binRows))).as("bin"))
@@ -170,7 +169,9 @@ public final class UnitPlanner {
             .takeAsList(DUPLICATES_NAMED);
     if (!duplicates.isEmpty()) {
       List<String> named =
-          duplicates.stream().map(row -> row.getString(0) + " (" + row.getLong(1) + " times)").toList();
+          duplicates.stream()
+              .map(row -> row.getString(0) + " (" + row.getLong(1) + " times)")
+              .toList();
       throw BulkgenException.of(
           ErrorCode.INPUT_INVALID,
           "ids in column '%s' are not unique: %s",
@@ -200,8 +201,7 @@ public final class UnitPlanner {
             .sortWithinPartitions(col("cost").desc(), col("ordinal"));
     StructType schema = PlanSchema.of(table.inputSchema());
     PlanWriterTask writer =
-        new PlanWriterTask(
-            folder, schema, session.sparkContext().hadoopConfiguration());
+        new PlanWriterTask(folder, schema, session.sparkContext().hadoopConfiguration());
     UnitSpec[] specs =
         (UnitSpec[])
             session
@@ -210,8 +210,7 @@ public final class UnitPlanner {
                     units.queryExecution().toRdd(),
                     writer,
                     ClassTag$.MODULE$.apply(UnitSpec.class));
-    return new UnitPlan(
-        Arrays.asList(specs), table.digest(), table.format(), table.inputSchema());
+    return new UnitPlan(Arrays.asList(specs), table.digest(), table.format(), table.inputSchema());
   }
 
   private static int unit(long[] starts, long ordinal) {
@@ -237,9 +236,7 @@ public final class UnitPlanner {
                 .cast("binary"),
             256);
     Column base =
-        settings.input().idColumn().isPresent()
-            ? coalesce(concat(lit("id:"), id()), hash)
-            : hash;
+        settings.input().idColumn().isPresent() ? coalesce(concat(lit("id:"), id()), hash) : hash;
     Column number = row_number().over(Window.partitionBy("base").orderBy("ordinal"));
     return placed
         .withColumn("base", base)

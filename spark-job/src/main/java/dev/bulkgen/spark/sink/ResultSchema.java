@@ -21,9 +21,7 @@ public record ResultSchema(StructType type, int inputColumns, boolean tokenIds)
           .add("completion_tokens", DataTypes.IntegerType)
           .add("cached_tokens", DataTypes.IntegerType);
   static final StructType ERROR =
-      new StructType()
-          .add("code", DataTypes.StringType)
-          .add("message", DataTypes.StringType);
+      new StructType().add("code", DataTypes.StringType).add("message", DataTypes.StringType);
 
   /**
    * @throws BulkgenException INPUT_INVALID if an input column has the name of a result column

@@ -88,9 +88,7 @@ public final class ShardWriter implements Closeable {
   public void write(RowOutcome outcome) {
     rows++;
     InternalRow input =
-        outcome.input() == null
-            ? new GenericInternalRow(schema.inputColumns())
-            : outcome.input();
+        outcome.input() == null ? new GenericInternalRow(schema.inputColumns()) : outcome.input();
     if (outcome instanceof RowOutcome.Failed failed) {
       errors.merge(failed.code(), 1L, Long::sum);
       writeRow(input, errorColumns(failed));
@@ -126,8 +124,7 @@ public final class ShardWriter implements Closeable {
   private GenericInternalRow columns(Completion completion) {
     Object[] columns = empty();
     columns[0] = UTF8String.fromString(completion.text());
-    columns[1] =
-        UTF8String.fromString(completion.finishReason().name().toLowerCase(Locale.ROOT));
+    columns[1] = UTF8String.fromString(completion.finishReason().name().toLowerCase(Locale.ROOT));
     columns[2] = UTF8String.fromString(completion.stopReason());
     columns[3] =
         new GenericInternalRow(

@@ -60,8 +60,7 @@ public record UnitFacts(
   }
 
   /** Empty where the footer is not of this plan, these settings, or not ours at all. */
-  public static Optional<UnitFacts> fromFooter(
-      Map<String, String> footer, ShardIdentity identity) {
+  public static Optional<UnitFacts> fromFooter(Map<String, String> footer, ShardIdentity identity) {
     if (!identity.planDigest().equals(footer.get(PREFIX + "plan_digest"))
         || !identity.settingsDigest().equals(footer.get(PREFIX + "settings_digest"))) {
       return Optional.empty();

@@ -234,8 +234,7 @@ public final class PromptReader {
       }
       InternalRow message = array.getStruct(index, plan.fields());
       if (message.isNullAt(plan.role()) || message.isNullAt(plan.content())) {
-        throw BulkgenException.of(
-            ErrorCode.PROMPT_INVALID, "%s lacks a role or a content", what);
+        throw BulkgenException.of(ErrorCode.PROMPT_INVALID, "%s lacks a role or a content", what);
       }
       messages.add(
           new Message(

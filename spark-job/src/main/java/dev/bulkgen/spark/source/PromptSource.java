@@ -53,8 +53,7 @@ public final class PromptSource {
   private PromptSource(SparkSession session, InputSettings settings) {
     this.session = session;
     this.settings = settings;
-    this.files =
-        InputFiles.find(settings.path(), session.sparkContext().hadoopConfiguration());
+    this.files = InputFiles.find(settings.path(), session.sparkContext().hadoopConfiguration());
     this.format = settings.format().equals("auto") ? files.format() : settings.format();
   }
 
@@ -65,8 +64,8 @@ public final class PromptSource {
     PromptSource source = new PromptSource(session, settings);
     try {
       return source.open();
-    } catch (RuntimeException e) {
-      // Spark throws some checked exceptions from Scala unannounced, as RuntimeException or not.
+    } catch (Exception e) {
+      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
       throw source.unreadable(e);
     }
   }
@@ -84,9 +83,9 @@ public final class PromptSource {
     return new PromptTable(rows, inputSchema, format, files.digest());
   }
 
-  private RuntimeException unreadable(RuntimeException e) {
-    if (e instanceof BulkgenException) {
-      return e;
+  private BulkgenException unreadable(Exception e) {
+    if (e instanceof BulkgenException ours) {
+      return ours;
     }
     Throwable cause = e;
     while (cause.getCause() != null && !(cause instanceof SparkThrowable)) {
@@ -113,7 +112,8 @@ public final class PromptSource {
     if (first.isEmpty()) {
       throw noJsonObject(lines);
     }
-    StructType schema = inFileOrder(session.read().json(good).schema(), JsonLine.names(first.get(0)));
+    StructType schema =
+        inFileOrder(session.read().json(good).schema(), JsonLine.names(first.get(0)));
     Map<String, String> options = new HashMap<>();
     options.put("mode", "PERMISSIVE");
     options.put("columnNameOfCorruptRecord", CORRUPT);
@@ -184,7 +184,8 @@ public final class PromptSource {
     Dataset<Row> rows =
         placed(records, struct(quoted(schema)).as("record")).withColumn("blank", lit(false));
     Column corrupt = col("record." + CORRUPT);
-    Column reason = when(corrupt.isNotNull(), lit("the number of fields is not that of the header"));
+    Column reason =
+        when(corrupt.isNotNull(), lit("the number of fields is not that of the header"));
     return assemble(rows, reason, corrupt, columns("record", header));
   }
 
@@ -205,10 +206,7 @@ public final class PromptSource {
     Dataset<Row> rows =
         placed(records, struct(quoted(schema)).as("record")).withColumn("blank", lit(false));
     return assemble(
-        rows,
-        lit(null).cast("string"),
-        lit(null).cast("string"),
-        columns("record", schema));
+        rows, lit(null).cast("string"), lit(null).cast("string"), columns("record", schema));
   }
 
   /** Adds where each row stands; right above the scan, where the order is still the file's. */

@@ -13,10 +13,11 @@ import org.apache.spark.sql.types.StructType;
  * @param format jsonl, parquet, csv or text
  * @param digest of the input files' names, sizes and times: tells a changed input on a resume
  */
-public record PromptTable(
-    Dataset<Row> rows, StructType inputSchema, String format, String digest) {
-  /** struct: the user's columns; null for a row that could not be read (it has a reason) and
-   * for a blank line (it has none): those only count for the lines after them. */
+public record PromptTable(Dataset<Row> rows, StructType inputSchema, String format, String digest) {
+  /**
+   * struct: the user's columns; null for a row that could not be read (it has a reason) and for a
+   * blank line (it has none): those only count for the lines after them.
+   */
   public static final String ROW = "row";
 
   /** string: what is wrong with the row, else null. */

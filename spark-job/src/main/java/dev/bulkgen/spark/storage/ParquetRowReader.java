@@ -10,6 +10,8 @@ import org.apache.hadoop.fs.Path;
 import org.apache.spark.paths.SparkPath;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.UnsafeProjection;
+import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
 import org.apache.spark.sql.execution.datasources.FileFormat;
 import org.apache.spark.sql.execution.datasources.PartitionedFile;
 import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat;
@@ -27,10 +29,13 @@ public final class ParquetRowReader implements Serializable {
   private static final long serialVersionUID = 1L;
 
   private final Function1<PartitionedFile, scala.collection.Iterator<InternalRow>> reader;
+  private final StructType schema;
 
   private ParquetRowReader(
-      Function1<PartitionedFile, scala.collection.Iterator<InternalRow>> reader) {
+      Function1<PartitionedFile, scala.collection.Iterator<InternalRow>> reader,
+      StructType schema) {
     this.reader = reader;
+    this.schema = schema;
   }
 
   public static ParquetRowReader create(SparkSession session, StructType schema) {
@@ -47,20 +52,21 @@ public final class ParquetRowReader implements Serializable {
                 schema,
                 CollectionConverters.asScala(List.<Filter>of()).toSeq(),
                 options,
-                session.sparkContext().hadoopConfiguration()));
+                session.sparkContext().hadoopConfiguration()),
+        schema);
   }
 
   /**
-   * Rows in file order, streamed; a row is only valid until the next one is asked for.
+   * Rows in file order, streamed; a row is only valid until the next one is asked for. To be
+   * called in a task, at whose end the file is closed.
    *
    * @throws BulkgenException STORAGE_FAILED if the file is gone
    */
-  public Iterator<InternalRow> open(Storage storage, Path file) {
+  public Iterator<UnsafeRow> open(Storage storage, Path file) {
     FileStatus status =
         storage
             .status(file)
-            .orElseThrow(
-                () -> BulkgenException.of(ErrorCode.STORAGE_FAILED, "%s is gone", file));
+            .orElseThrow(() -> BulkgenException.of(ErrorCode.STORAGE_FAILED, "%s is gone", file));
     PartitionedFile whole =
         new PartitionedFile(
             InternalRow.empty(),
@@ -71,6 +77,19 @@ public final class ParquetRowReader implements Serializable {
             status.getModificationTime(),
             status.getLen(),
             Map$.MODULE$.empty());
-    return CollectionConverters.asJava(reader.apply(whole));
+    Iterator<InternalRow> rows = CollectionConverters.asJava(reader.apply(whole));
+    // The reader's own rows look into its column vectors, which a copy would only follow halfway.
+    UnsafeProjection projection = UnsafeProjection.create(schema);
+    return new Iterator<>() {
+      @Override
+      public boolean hasNext() {
+        return rows.hasNext();
+      }
+
+      @Override
+      public UnsafeRow next() {
+        return projection.apply(rows.next());
+      }
+    };
   }
 }

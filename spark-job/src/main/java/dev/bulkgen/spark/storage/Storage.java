@@ -39,7 +39,8 @@ public final class Storage {
     try {
       FileSystem files = path.getFileSystem(configuration);
       boolean local = files instanceof LocalFileSystem;
-      return new Storage(local ? ((LocalFileSystem) files).getRawFileSystem() : files, configuration);
+      return new Storage(
+          local ? ((LocalFileSystem) files).getRawFileSystem() : files, configuration);
     } catch (IOException | IllegalArgumentException e) {
       throw failure("open the file system of", path, e);
     }
