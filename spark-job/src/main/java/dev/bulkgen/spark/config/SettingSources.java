@@ -1,7 +1,6 @@
 package dev.bulkgen.spark.config;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigException;
@@ -11,7 +10,7 @@ import com.typesafe.config.ConfigValue;
 import com.typesafe.config.ConfigValueType;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
-import java.io.IOException;
+import dev.bulkgen.model.GenerationDefaults;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,7 +21,6 @@ import java.util.Map;
 /** Values that stand behind the command line: a settings file, then the model's own defaults. */
 public final class SettingSources {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final long MOST_BYTES = 1 << 20;
 
   private SettingSources() {}
 
@@ -71,47 +69,20 @@ public final class SettingSources {
   }
 
   /**
-   * What the model's authors advise in {@code generation_config.json}. A model that does not say
-   * {@code do_sample} is meant to be greedy, whatever temperature stands beside it.
-   *
-   * @throws BulkgenException MODEL_CORRUPT if the file is no JSON object
+   * What the model's authors advise. A model that does not say {@code do_sample} is meant to be
+   * greedy, whatever temperature stands beside it.
    */
-  public static Map<String, String> modelDefaults(Path model) {
-    Path file = model.resolve("generation_config.json");
+  public static Map<String, String> modelDefaults(GenerationDefaults defaults) {
     Map<String, String> values = new LinkedHashMap<>();
-    if (!Files.isRegularFile(file)) {
-      return values;
+    if (defaults.doSample().orElse(false)) {
+      values.put("temperature", String.valueOf(defaults.temperature().orElse(1)));
+      defaults.topP().ifPresent(value -> values.put("top-p", String.valueOf(value)));
+      defaults.topK().ifPresent(value -> values.put("top-k", String.valueOf(value)));
+      defaults.minP().ifPresent(value -> values.put("min-p", String.valueOf(value)));
     }
-    JsonNode root = readJson(file);
-    if (root.path("do_sample").asBoolean(false)) {
-      values.put("temperature", root.path("temperature").asText("1"));
-      copy(root, "top_p", values, "top-p");
-      copy(root, "top_k", values, "top-k");
-      copy(root, "min_p", values, "min-p");
-    }
-    copy(root, "repetition_penalty", values, "repetition-penalty");
+    defaults
+        .repetitionPenalty()
+        .ifPresent(value -> values.put("repetition-penalty", String.valueOf(value)));
     return values;
-  }
-
-  private static JsonNode readJson(Path file) {
-    try {
-      if (Files.size(file) > MOST_BYTES) {
-        throw BulkgenException.of(ErrorCode.MODEL_CORRUPT, "%s is larger than 1 MiB", file);
-      }
-      JsonNode root = JSON.readTree(file.toFile());
-      if (root == null || !root.isObject()) {
-        throw BulkgenException.of(ErrorCode.MODEL_CORRUPT, "%s is not a JSON object", file);
-      }
-      return root;
-    } catch (IOException e) {
-      throw new BulkgenException(
-          ErrorCode.MODEL_CORRUPT, file + " cannot be read: " + e.getMessage(), e);
-    }
-  }
-
-  private static void copy(JsonNode root, String key, Map<String, String> values, String name) {
-    if (root.path(key).isNumber()) {
-      values.put(name, root.path(key).asText());
-    }
   }
 }

@@ -4,6 +4,7 @@ import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.plugin.EngineGateway;
 import dev.bulkgen.spark.plugin.EngineHolder;
+import dev.bulkgen.spark.plugin.EngineLoader;
 import dev.bulkgen.spark.sink.RowOutcome;
 import dev.bulkgen.spark.sink.ShardWriter;
 import dev.bulkgen.spark.sink.UnitFacts;
@@ -59,11 +60,9 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
       throws InterruptedException {
     Path file = new Path(task.planFolder(), unit.fileName());
     Storage storage = Storage.of(file, configuration.value());
-    PromptReader prompts =
-        PromptReader.create(settings.input(), task.format(), task.inputSchema());
+    PromptReader prompts = PromptReader.create(settings.input(), task.format(), task.inputSchema());
     // As many rows as the batch has places: another slot's rows then fill what this one leaves.
-    int window =
-        Math.max(LEAST_WINDOW, settings.engine().maxBatch() / settings.sampling().n());
+    int window = Math.max(LEAST_WINDOW, settings.engine().maxBatch() / settings.sampling().n());
     try (UnitRun run =
         new UnitRun(
             engine,

@@ -4,6 +4,7 @@ import dev.bulkgen.spark.config.Digest;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.SettingsReader;
 import dev.bulkgen.spark.plan.UnitPlan;
+import dev.bulkgen.spark.plugin.EngineLoader;
 import dev.bulkgen.spark.sink.ResultSchema;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;

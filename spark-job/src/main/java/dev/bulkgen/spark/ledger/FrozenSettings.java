@@ -19,14 +19,11 @@ import java.util.TreeSet;
  * What an output folder was begun with: a resumed run has to agree.
  *
  * @param values the settings that change rows, by name
- * @param begun when the first run began: chat templates may print the day, and a resumed run has
- *     to print the same (P1); not compared
+ * @param begun when the first run began: chat templates may print the day, and a resumed run has to
+ *     print the same (P1); not compared
  */
 public record FrozenSettings(
-    SortedMap<String, String> values,
-    String modelDigest,
-    String inputDigest,
-    LocalDateTime begun) {
+    SortedMap<String, String> values, String modelDigest, String inputDigest, LocalDateTime begun) {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   public String toJson() {

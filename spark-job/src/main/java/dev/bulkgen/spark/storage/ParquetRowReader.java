@@ -57,8 +57,8 @@ public final class ParquetRowReader implements Serializable {
   }
 
   /**
-   * Rows in file order, streamed; a row is only valid until the next one is asked for. To be
-   * called in a task, at whose end the file is closed.
+   * Rows in file order, streamed; a row is only valid until the next one is asked for. To be called
+   * in a task, at whose end the file is closed.
    *
    * @throws BulkgenException STORAGE_FAILED if the file is gone
    */

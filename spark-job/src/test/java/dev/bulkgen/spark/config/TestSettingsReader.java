@@ -7,11 +7,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.model.GenerationDefaults;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -127,15 +131,24 @@ class TestSettingsReader {
   }
 
   @Test
-  void testModelDefaultsCountOnlyWhereItSamples(@TempDir Path folder) throws Exception {
-    Path file = folder.resolve("generation_config.json");
-    Files.writeString(file, "{\"temperature\":0.6,\"top_p\":0.9}");
-    assertTrue(SettingSources.modelDefaults(folder).isEmpty());
-    Files.writeString(file, "{\"do_sample\":true,\"temperature\":0.6,\"top_p\":0.9}");
+  void testModelDefaultsCountOnlyWhereItSamples() {
+    assertTrue(SettingSources.modelDefaults(defaults(Optional.empty())).isEmpty());
+    assertTrue(SettingSources.modelDefaults(defaults(Optional.of(false))).isEmpty());
     assertEquals(
-        Map.of("temperature", "0.6", "top-p", "0.9"), SettingSources.modelDefaults(folder));
-    Files.writeString(file, "[]");
-    assertThrows(BulkgenException.class, () -> SettingSources.modelDefaults(folder));
+        Map.of("temperature", "0.6", "top-p", "0.9"),
+        SettingSources.modelDefaults(defaults(Optional.of(true))));
+  }
+
+  private static GenerationDefaults defaults(Optional<Boolean> doSample) {
+    return new GenerationDefaults(
+        OptionalDouble.of(0.6),
+        OptionalDouble.of(0.9),
+        OptionalInt.empty(),
+        OptionalDouble.empty(),
+        OptionalDouble.empty(),
+        doSample,
+        OptionalInt.empty(),
+        OptionalInt.empty());
   }
 
   @ParameterizedTest
