@@ -1,0 +1,103 @@
+package dev.bulkgen.spark.cli;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.spark.config.Suggestion;
+import dev.bulkgen.spark.job.JobConsole;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/** The command line. Errors of the user's come as one message; the log file has the trace. */
+@Command(
+    name = "bulkgen",
+    mixinStandardHelpOptions = true,
+    versionProvider = Main.Version.class,
+    description = "Bulk generation with a language model over a dataset, as a Spark job.",
+    synopsisSubcommandLabel = "COMMAND")
+public final class Main implements Runnable {
+  private static final Logger LOG = LogManager.getLogger(Main.class);
+
+  @CommandLine.Spec private CommandLine.Model.CommandSpec spec;
+
+  /** From the jar's manifest. */
+  static final class Version implements CommandLine.IVersionProvider {
+    @Override
+    public String[] getVersion() {
+      String version = Main.class.getPackage().getImplementationVersion();
+      return new String[] {"bulkgen " + (version == null ? "(development)" : version)};
+    }
+  }
+
+  public static void main(String[] arguments) {
+    boolean terminal = Boolean.parseBoolean(System.getProperty("bulkgen.terminal", "false"));
+    JobConsole console =
+        new JobConsole(
+            System.out, System.err, terminal ? JobConsole.Kind.TERMINAL : JobConsole.Kind.FILE);
+    System.exit(run(console, arguments));
+  }
+
+  /** The exit status. */
+  public static int run(JobConsole console, String... arguments) {
+    CommandLine line =
+        new CommandLine(new Main()).addSubcommand("generate", GenerateCommand.create(console));
+    line.setOut(new PrintWriter(console.out(), true));
+    line.setErr(new PrintWriter(console.err(), true));
+    line.setUnmatchedOptionsAllowedAsOptionParameters(false);
+    line.setParameterExceptionHandler(Main::wrongUse);
+    line.setExecutionExceptionHandler((e, command, result) -> failed(e, command));
+    return line.execute(arguments);
+  }
+
+  @Override
+  public void run() {
+    spec.commandLine().usage(spec.commandLine().getOut());
+  }
+
+  private static int wrongUse(ParameterException e, String[] arguments) {
+    CommandLine command = e.getCommandLine();
+    PrintWriter err = command.getErr();
+    if (e instanceof UnmatchedArgumentException unmatched) {
+      for (String argument : unmatched.getUnmatched()) {
+        if (argument.startsWith("-") || unmatched.isUnknownOption()) {
+          err.println("bulkgen: " + unknown(argument, command));
+        }
+      }
+    } else {
+      err.println("bulkgen: " + e.getMessage());
+    }
+    err.println("Try: " + command.getCommandSpec().qualifiedName() + " --help");
+    return ExitCode.ERROR.status();
+  }
+
+  private static String unknown(String argument, CommandLine command) {
+    List<String> known = new ArrayList<>(command.getCommandSpec().optionsMap().keySet());
+    known.addAll(command.getSubcommands().keySet());
+    int equals = argument.indexOf('=');
+    String name = equals < 0 ? argument : argument.substring(0, equals);
+    Optional<String> nearest = Suggestion.nearest(name, known);
+    String kind = name.startsWith("-") ? "option" : "command";
+    return kind
+        + " '"
+        + name
+        + "' is unknown"
+        + nearest.map(option -> ": did you mean " + option + "?").orElse("");
+  }
+
+  private static int failed(Exception e, CommandLine command) {
+    LOG.debug("the command failed", e);
+    if (e instanceof BulkgenException known) {
+      command.getErr().println("bulkgen: " + known.getMessage());
+      return ExitCode.of(known.code()).status();
+    }
+    LOG.error("unexpected error: {}", e.toString());
+    command.getErr().println("bulkgen: unexpected error: " + e + "; the log file has the trace");
+    return ExitCode.ERROR.status();
+  }
+}

@@ -1,0 +1,141 @@
+package dev.bulkgen.spark.job;
+
+import dev.bulkgen.engine.MemoryPlanner;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.model.ModelFolder;
+import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.config.LocalMaster;
+import dev.bulkgen.spark.config.RunSettings;
+import dev.bulkgen.spark.ledger.FrozenSettings;
+import dev.bulkgen.spark.ledger.Ledger;
+import dev.bulkgen.spark.plan.PlanFolder;
+import dev.bulkgen.spark.plan.UnitPlan;
+import dev.bulkgen.spark.plan.UnitPlanner;
+import dev.bulkgen.spark.plugin.EngineHolder;
+import dev.bulkgen.spark.plugin.EngineLoader;
+import dev.bulkgen.spark.sink.ShardIdentity;
+import dev.bulkgen.spark.source.PromptReader;
+import dev.bulkgen.spark.source.PromptSource;
+import dev.bulkgen.spark.source.PromptTable;
+import java.time.LocalDateTime;
+import java.time.temporal.ChronoUnit;
+import java.util.Locale;
+import java.util.Optional;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * {@code bulkgen generate}: plans the input into units once, runs the units that have no sound
+ * shard yet, and reports. Everything that can be wrong is looked at before anything is written.
+ */
+public final class GenerateJob {
+  private final SparkSession session;
+  private final JobSettings settings;
+  private final JobConsole console;
+
+  public GenerateJob(SparkSession session, JobSettings settings, JobConsole console) {
+    this.session = session;
+    this.settings = settings;
+    this.console = console;
+  }
+
+  /**
+   * @return the report; none for a dry run
+   * @throws BulkgenException for what stops the job; what was committed before stays
+   */
+  public Optional<JobReport> run() {
+    String modelDigest = ModelFolder.open(settings.engine().model()).digest();
+    PromptTable table = PromptSource.open(session, settings.input());
+    checkColumns(table);
+    if (settings.run().mode() == RunSettings.Mode.DRY_RUN) {
+      dryRun(table);
+      return Optional.empty();
+    }
+    LocalDateTime now = LocalDateTime.now().truncatedTo(ChronoUnit.SECONDS);
+    FrozenSettings asked =
+        new FrozenSettings(settings.rowValues(), modelDigest, table.digest(), now);
+    try (Ledger ledger =
+        Ledger.open(
+            settings.output().path(),
+            settings.run().resume(),
+            session.sparkContext().hadoopConfiguration())) {
+      Optional<FrozenSettings> earlier = ledger.earlierRun(asked);
+      FrozenSettings frozen = earlier.orElse(asked);
+      PlanFolder folder = new PlanFolder(ledger.storage(), ledger.planFolder());
+      // A plan of a run that was killed before it began says nothing of its settings.
+      UnitPlan plan =
+          earlier.flatMap(known -> folder.read()).orElseGet(() -> freeze(folder, table));
+      ShardIdentity identity = new ShardIdentity(plan.digest(), settings.digest(modelDigest));
+      TaskSettings task =
+          TaskSettings.of(settings, plan, folder.path().toString(), identity, frozen.begun());
+      return Optional.of(runUnits(ledger, plan, task, frozen));
+    }
+  }
+
+  private void checkColumns(PromptTable table) {
+    PromptReader prompts =
+        PromptReader.create(settings.input(), table.format(), table.inputSchema());
+    ResultColumns.of(settings, prompts, table.inputSchema());
+    dev.bulkgen.spark.source.Columns columns =
+        new dev.bulkgen.spark.source.Columns(table.inputSchema());
+    settings.input().idColumn().ifPresent(name -> columns.require(name, "id-column"));
+    settings.input().answerColumn().ifPresent(name -> ResultColumns.requireText(columns, name));
+  }
+
+  private UnitPlan freeze(PlanFolder folder, PromptTable table) {
+    return folder.freeze(UnitPlanner.measure(session, settings, table));
+  }
+
+  private void dryRun(PromptTable table) {
+    UnitPlanner planner = UnitPlanner.measure(session, settings, table);
+    console.out().println("Memory plan");
+    console.out().print(indent(memoryPlan()));
+    console.out().println("Unit plan");
+    console
+        .out()
+        .printf(
+            Locale.ROOT,
+            "  %d rows in %d units, about %d tokens; nothing was written%n",
+            planner.rows(),
+            planner.units(),
+            planner.cost());
+  }
+
+  private String memoryPlan() {
+    return new MemoryPlanner(settings.engine(), ModelFolder.describe(settings.engine().model()))
+        .plan()
+        .render();
+  }
+
+  private JobReport runUnits(
+      Ledger ledger, UnitPlan plan, TaskSettings task, FrozenSettings frozen) {
+    try {
+      if (LocalMaster.matches(session.sparkContext().master())) {
+        showEngine(task);
+      }
+      ledger.begin(frozen);
+      return new UnitRunner(session, settings, console, ledger, plan, task).run();
+    } finally {
+      EngineHolder.close(task.engineKey());
+    }
+  }
+
+  /** Waits for the engine, so that a model that does not load costs no Spark job. */
+  private void showEngine(TaskSettings task) {
+    try {
+      String plan =
+          EngineHolder.await(
+                  task.engineKey(), () -> EngineLoader.open(settings.engine(), task.begun()))
+              .figures()
+              .memoryPlan();
+      console.out().println("Memory plan");
+      console.out().print(indent(plan));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted while the engine was loading", e);
+    }
+  }
+
+  private static String indent(String text) {
+    return text.indent(2);
+  }
+}

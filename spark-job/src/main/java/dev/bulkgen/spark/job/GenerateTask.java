@@ -1,0 +1,100 @@
+package dev.bulkgen.spark.job;
+
+import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.plan.UnitSpec;
+import dev.bulkgen.spark.plugin.EngineGateway;
+import dev.bulkgen.spark.plugin.EngineHolder;
+import dev.bulkgen.spark.plugin.EngineLoader;
+import dev.bulkgen.spark.sink.RowOutcome;
+import dev.bulkgen.spark.sink.ShardWriter;
+import dev.bulkgen.spark.sink.UnitFacts;
+import dev.bulkgen.spark.source.PromptReader;
+import dev.bulkgen.spark.storage.ParquetRowReader;
+import dev.bulkgen.spark.storage.Storage;
+import java.io.Serializable;
+import java.util.SortedMap;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.TaskContext;
+import org.apache.spark.TaskKilledException;
+import org.apache.spark.util.SerializableConfiguration;
+import scala.collection.Iterator;
+import scala.runtime.AbstractFunction2;
+
+/**
+ * One Spark task: the rows of one unit, from the plan file to the shard. Everything it writes
+ * follows from the unit, so that a second attempt writes the same bytes.
+ */
+final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpec>, UnitFacts>
+    implements Serializable {
+  private static final long serialVersionUID = 1L;
+  private static final int LEAST_WINDOW = 8;
+
+  private final TaskSettings task;
+  private final ParquetRowReader reader;
+  private final SerializableConfiguration configuration;
+
+  GenerateTask(
+      TaskSettings task, ParquetRowReader reader, SerializableConfiguration configuration) {
+    this.task = task;
+    this.reader = reader;
+    this.configuration = configuration;
+  }
+
+  @Override
+  public UnitFacts apply(TaskContext context, Iterator<UnitSpec> units) {
+    UnitSpec unit = units.next();
+    JobSettings settings = task.settings();
+    try {
+      EngineGateway engine =
+          EngineHolder.await(
+              task.engineKey(), () -> EngineLoader.open(settings.engine(), task.begun()));
+      return run(context, unit, settings, engine);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new TaskKilledException("the task was interrupted");
+    }
+  }
+
+  private UnitFacts run(
+      TaskContext context, UnitSpec unit, JobSettings settings, EngineGateway engine)
+      throws InterruptedException {
+    Path file = new Path(task.planFolder(), unit.fileName());
+    Storage storage = Storage.of(file, configuration.value());
+    PromptReader prompts = PromptReader.create(settings.input(), task.format(), task.inputSchema());
+    // As many rows as the batch has places: another slot's rows then fill what this one leaves.
+    int window = Math.max(LEAST_WINDOW, settings.engine().maxBatch() / settings.sampling().n());
+    try (UnitRun run =
+        new UnitRun(
+            engine,
+            prompts,
+            settings.sampling(),
+            task.inputSchema().size(),
+            window,
+            context,
+            task.engineKey())) {
+      SortedMap<Long, RowOutcome> outcomes = run.run(reader.open(storage, file));
+      return write(context, unit, settings, outcomes);
+    }
+  }
+
+  private UnitFacts write(
+      TaskContext context,
+      UnitSpec unit,
+      JobSettings settings,
+      SortedMap<Long, RowOutcome> outcomes) {
+    Path output = new Path(settings.output().path());
+    try (ShardWriter writer =
+        new ShardWriter(
+            output,
+            Storage.of(output, configuration.value()),
+            task.resultSchema(),
+            task.identity(),
+            settings.output().compression(),
+            task.answer(),
+            unit.unit(),
+            String.valueOf(context.taskAttemptId()))) {
+      outcomes.values().forEach(writer::write);
+      return writer.commit();
+    }
+  }
+}

@@ -1,0 +1,37 @@
+package dev.bulkgen.spark.job;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.config.OutputSettings.TokenIdColumn;
+import dev.bulkgen.spark.sink.ResultSchema;
+import dev.bulkgen.spark.sink.ShardWriter;
+import dev.bulkgen.spark.source.Columns;
+import dev.bulkgen.spark.source.PromptReader;
+import org.apache.spark.sql.types.StructType;
+
+/** Which columns a job's result has. */
+final class ResultColumns {
+  private ResultColumns() {}
+
+  static ResultSchema of(JobSettings settings, PromptReader prompts, StructType input) {
+    boolean tokenIds =
+        settings.output().tokenIds() == TokenIdColumn.ALWAYS || prompts.readsTokenIds();
+    return ResultSchema.of(input, settings.output().textColumn(), tokenIds);
+  }
+
+  /**
+   * @throws BulkgenException COLUMN_NOT_FOUND, INPUT_INVALID if the column is not text
+   */
+  static int requireText(Columns columns, String name) {
+    int index = columns.require(name, "answer-column");
+    if (!ShardWriter.comparable(columns.type(index))) {
+      throw BulkgenException.of(
+          ErrorCode.INPUT_INVALID,
+          "answer column '%s' is %s: it has to be text",
+          name,
+          columns.type(index).simpleString());
+    }
+    return index;
+  }
+}

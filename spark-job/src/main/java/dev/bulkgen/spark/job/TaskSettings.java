@@ -1,0 +1,75 @@
+package dev.bulkgen.spark.job;
+
+import dev.bulkgen.spark.config.Digest;
+import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.config.SettingsReader;
+import dev.bulkgen.spark.plan.UnitPlan;
+import dev.bulkgen.spark.plugin.EngineLoader;
+import dev.bulkgen.spark.sink.ResultSchema;
+import dev.bulkgen.spark.sink.ShardIdentity;
+import dev.bulkgen.spark.source.Columns;
+import dev.bulkgen.spark.source.PromptReader;
+import java.io.Serializable;
+import java.time.LocalDateTime;
+import java.util.OptionalInt;
+import java.util.TreeMap;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * What the driver sends to every task.
+ *
+ * @param values the job's settings by name
+ * @param answerColumn among the input columns, -1 for none
+ * @param begun what chat templates may print as today
+ */
+record TaskSettings(
+    TreeMap<String, String> values,
+    String planFolder,
+    String format,
+    StructType inputSchema,
+    ResultSchema resultSchema,
+    ShardIdentity identity,
+    int answerColumn,
+    LocalDateTime begun)
+    implements Serializable {
+
+  static TaskSettings of(
+      JobSettings settings,
+      UnitPlan plan,
+      String planFolder,
+      ShardIdentity identity,
+      LocalDateTime begun) {
+    StructType input = plan.inputSchema();
+    PromptReader prompts = PromptReader.create(settings.input(), plan.format(), input);
+    return new TaskSettings(
+        new TreeMap<>(settings.values()),
+        planFolder,
+        plan.format(),
+        input,
+        ResultColumns.of(settings, prompts, input),
+        identity,
+        settings.input().answerColumn().map(name -> answer(name, input)).orElse(-1),
+        begun);
+  }
+
+  private static int answer(String name, StructType input) {
+    return ResultColumns.requireText(new Columns(input), name);
+  }
+
+  JobSettings settings() {
+    return SettingsReader.read(values);
+  }
+
+  OptionalInt answer() {
+    return answerColumn < 0 ? OptionalInt.empty() : OptionalInt.of(answerColumn);
+  }
+
+  /** Engines are shared by what they were opened with. */
+  String engineKey() {
+    Digest digest = Digest.sha256().add(begun.toString());
+    for (String name : EngineLoader.SETTINGS) {
+      digest.add(name + "=" + values.get(name));
+    }
+    return digest.add(identity.settingsDigest()).hex();
+  }
+}

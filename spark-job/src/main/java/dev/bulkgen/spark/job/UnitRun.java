@@ -1,0 +1,159 @@
+package dev.bulkgen.spark.job;
+
+import dev.bulkgen.engine.Completion;
+import dev.bulkgen.engine.GenerateRequest;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.error.ErrorKind;
+import dev.bulkgen.sampling.SamplingParams;
+import dev.bulkgen.spark.plan.PlanSchema;
+import dev.bulkgen.spark.plugin.EngineGateway;
+import dev.bulkgen.spark.plugin.LiveProgress;
+import dev.bulkgen.spark.sink.RowOutcome;
+import dev.bulkgen.spark.source.PromptReader;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.apache.spark.TaskContext;
+import org.apache.spark.TaskKilledException;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
+
+/**
+ * Runs the rows of a unit: a window of them is in flight at a time, and a row that is done, in
+ * whatever order, makes room for the next. All waiting is in the task's own thread.
+ */
+final class UnitRun implements AutoCloseable {
+  private static final long KILL_CHECK_MILLIS = 200;
+
+  private record Finished(
+      CompletableFuture<List<Completion>> future, long ordinal, InternalRow input) {}
+
+  private final EngineGateway engine;
+  private final PromptReader prompts;
+  private final SamplingParams params;
+  private final int inputColumns;
+  private final int window;
+  private final TaskContext context;
+  private final String job;
+  private final LinkedBlockingQueue<Finished> finished = new LinkedBlockingQueue<>();
+  private final Set<CompletableFuture<List<Completion>>> inFlight = new HashSet<>();
+  private final TreeMap<Long, RowOutcome> outcomes = new TreeMap<>();
+
+  UnitRun(
+      EngineGateway engine,
+      PromptReader prompts,
+      SamplingParams params,
+      int inputColumns,
+      int window,
+      TaskContext context,
+      String job) {
+    this.engine = engine;
+    this.prompts = prompts;
+    this.params = params;
+    this.inputColumns = inputColumns;
+    this.window = window;
+    this.context = context;
+    this.job = job;
+  }
+
+  /**
+   * @param rows of the plan file
+   * @return how each row ended, in the order of the input
+   * @throws BulkgenException for what concerns more than a row
+   * @throws TaskKilledException if Spark no longer wants the task
+   */
+  SortedMap<Long, RowOutcome> run(Iterator<UnsafeRow> rows) throws InterruptedException {
+    while (rows.hasNext() || !inFlight.isEmpty()) {
+      throwIfKilled();
+      if (rows.hasNext() && inFlight.size() < window) {
+        begin(rows.next());
+        drain();
+      } else {
+        take(finished.poll(KILL_CHECK_MILLIS, TimeUnit.MILLISECONDS));
+        drain();
+      }
+    }
+    return outcomes;
+  }
+
+  private void throwIfKilled() {
+    if (context.isInterrupted()) {
+      throw new TaskKilledException("the task was killed; its sequences are cancelled");
+    }
+  }
+
+  private void begin(UnsafeRow row) {
+    long ordinal = row.getLong(PlanSchema.ORDINAL);
+    if (!row.isNullAt(PlanSchema.ERROR)) {
+      String message = row.getUTF8String(PlanSchema.ERROR).toString();
+      end(ordinal, new RowOutcome.Failed(null, ErrorCode.ROW_MALFORMED.name(), message));
+      return;
+    }
+    InternalRow input = row.getStruct(PlanSchema.ROW, inputColumns).copy();
+    String key = row.getUTF8String(PlanSchema.KEY).toString();
+    CompletableFuture<List<Completion>> future;
+    try {
+      future = engine.submit(new GenerateRequest(key, prompts.read(input), params));
+    } catch (BulkgenException e) {
+      throwIfKilled();
+      end(ordinal, failed(input, e));
+      return;
+    }
+    inFlight.add(future);
+    future.whenComplete((done, error) -> finished.add(new Finished(future, ordinal, input)));
+  }
+
+  private void drain() {
+    Finished next = finished.poll();
+    while (next != null) {
+      take(next);
+      next = finished.poll();
+    }
+  }
+
+  private void take(Finished done) {
+    if (done == null) {
+      return;
+    }
+    inFlight.remove(done.future());
+    try {
+      end(done.ordinal(), new RowOutcome.Generated(done.input(), done.future().join()));
+    } catch (CompletionException e) {
+      if (!(e.getCause() instanceof BulkgenException known)) {
+        throw new BulkgenException(
+            ErrorCode.INTERNAL, "the engine failed: " + e.getCause(), e.getCause());
+      }
+      end(done.ordinal(), failed(done.input(), known));
+    }
+  }
+
+  /** Errors of a row end in the row; all others end the task. */
+  private static RowOutcome failed(InternalRow input, BulkgenException e) {
+    if (e.kind() != ErrorKind.DATA) {
+      throw e;
+    }
+    return new RowOutcome.Failed(input, e.code().name(), e.getMessage());
+  }
+
+  private void end(long ordinal, RowOutcome outcome) {
+    outcomes.put(ordinal, outcome);
+    LiveProgress.add(job, 1);
+  }
+
+  /** Cancels what is still in flight, so that a killed task gives its places back. */
+  @Override
+  public void close() {
+    LiveProgress.add(job, -outcomes.size());
+    for (CompletableFuture<List<Completion>> future : List.copyOf(inFlight)) {
+      future.cancel(false);
+    }
+  }
+}

@@ -1,0 +1,181 @@
+package dev.bulkgen.spark.job;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.ledger.Ledger;
+import dev.bulkgen.spark.plan.PlanSchema;
+import dev.bulkgen.spark.plan.UnitPlan;
+import dev.bulkgen.spark.plan.UnitSpec;
+import dev.bulkgen.spark.plugin.EngineHolder;
+import dev.bulkgen.spark.plugin.LiveProgress;
+import dev.bulkgen.spark.sink.UnitFacts;
+import dev.bulkgen.spark.storage.ParquetRowReader;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.util.SerializableConfiguration;
+import scala.jdk.javaapi.CollectionConverters;
+import scala.reflect.ClassTag$;
+import scala.runtime.AbstractFunction2;
+import scala.runtime.BoxedUnit;
+
+/** Runs the units of a plan that are not committed, and commits each as it finishes. */
+final class UnitRunner {
+  private final SparkSession session;
+  private final JobSettings settings;
+  private final JobConsole console;
+  private final Ledger ledger;
+  private final UnitPlan plan;
+  private final TaskSettings task;
+  private final String group;
+  private volatile boolean stopped;
+
+  UnitRunner(
+      SparkSession session,
+      JobSettings settings,
+      JobConsole console,
+      Ledger ledger,
+      UnitPlan plan,
+      TaskSettings task) {
+    this.session = session;
+    this.settings = settings;
+    this.console = console;
+    this.ledger = ledger;
+    this.plan = plan;
+    this.task = task;
+    this.group = "bulkgen-" + task.identity().planDigest().substring(0, 12);
+  }
+
+  /**
+   * @return the report, which is also in the output folder
+   * @throws BulkgenException for what stops the job other than failed rows
+   */
+  JobReport run() {
+    Map<Integer, UnitFacts> reused = ledger.recover(plan, task.identity());
+    List<UnitSpec> open =
+        plan.units().stream().filter(unit -> !reused.containsKey(unit.unit())).toList();
+    announce(reused.size());
+    long reusedRows = reused.values().stream().mapToLong(UnitFacts::rows).sum();
+    double seconds;
+    try (ProgressReporter progress = new ProgressReporter(console, () -> state(reusedRows))) {
+      if (!open.isEmpty() && !tooManyFailed()) {
+        generate(open);
+      }
+      seconds = progress.seconds();
+    } finally {
+      ledger.writeUnits();
+      LiveProgress.forget(task.engineKey());
+    }
+    JobReport report = report(reused, seconds);
+    ledger.writeReport(report.toJson());
+    if (report.outcome() == JobReport.Outcome.DONE) {
+      ledger.succeed(plan, task.identity());
+    }
+    return report;
+  }
+
+  private void announce(int reusedUnits) {
+    String reused =
+        reusedUnits == 0 ? "" : String.format(Locale.ROOT, ", %d units done before", reusedUnits);
+    console
+        .out()
+        .printf(
+            Locale.ROOT,
+            "%d rows in %d units, about %d tokens%s%n",
+            plan.rows(),
+            plan.units().size(),
+            plan.cost(),
+            reused);
+  }
+
+  private ProgressReporter.State state(long reusedRows) {
+    List<UnitFacts> committed = ledger.committed();
+    long rows = committed.stream().mapToLong(UnitFacts::rows).sum();
+    long live = LiveProgress.rows(task.engineKey());
+    return new ProgressReporter.State(
+        Math.min(plan.rows(), rows + Math.max(0, live)),
+        reusedRows,
+        plan.rows(),
+        committed.size(),
+        plan.units().size(),
+        EngineHolder.figures(task.engineKey()));
+  }
+
+  private void generate(List<UnitSpec> open) {
+    JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+    JavaRDD<UnitSpec> units = spark.parallelize(open, open.size());
+    GenerateTask function =
+        new GenerateTask(
+            task,
+            ParquetRowReader.create(session, PlanSchema.of(plan.inputSchema())),
+            new SerializableConfiguration(session.sparkContext().hadoopConfiguration()));
+    List<Object> partitions = IntStream.range(0, open.size()).<Object>mapToObj(i -> i).toList();
+    spark.setJobGroup(group, "bulkgen generate", true);
+    try {
+      session
+          .sparkContext()
+          .runJob(
+              units.rdd(),
+              function,
+              CollectionConverters.asScala(partitions).toSeq(),
+              new Committer(),
+              ClassTag$.MODULE$.<UnitFacts>apply(UnitFacts.class));
+    } catch (Exception e) {
+      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
+      if (!stopped) {
+        throw cause(e);
+      }
+    } finally {
+      spark.clearJobGroup();
+    }
+  }
+
+  private static BulkgenException cause(Exception e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof BulkgenException known) {
+        return known;
+      }
+    }
+    return new BulkgenException(ErrorCode.INTERNAL, "the Spark job failed: " + e.getMessage(), e);
+  }
+
+  /** Called by Spark's scheduler on the driver, once a unit. */
+  private final class Committer extends AbstractFunction2<Object, UnitFacts, BoxedUnit> {
+    @Override
+    public BoxedUnit apply(Object partition, UnitFacts facts) {
+      ledger.commit(facts);
+      if (tooManyFailed() && !stopped) {
+        stopped = true;
+        session.sparkContext().cancelJobGroup(group);
+      }
+      return BoxedUnit.UNIT;
+    }
+  }
+
+  /** Measured against all rows of the plan: once true, no later row can make it false. */
+  private boolean tooManyFailed() {
+    long failed = ledger.committed().stream().mapToLong(UnitFacts::failedRows).sum();
+    return failed > settings.run().maxErrorRate() * plan.rows();
+  }
+
+  private JobReport report(Map<Integer, UnitFacts> reused, double seconds) {
+    List<UnitFacts> units = ledger.committed();
+    List<UnitFacts> fresh =
+        units.stream().filter(unit -> !reused.containsKey(unit.unit())).toList();
+    return new JobReport(
+        tooManyFailed() ? JobReport.Outcome.TOO_MANY_FAILED_ROWS : JobReport.Outcome.DONE,
+        plan.rows(),
+        plan.units().size(),
+        reused.size(),
+        units,
+        fresh.stream().mapToLong(UnitFacts::promptTokens).sum(),
+        fresh.stream().mapToLong(UnitFacts::completionTokens).sum(),
+        seconds,
+        EngineHolder.figures(task.engineKey()));
+  }
+}

@@ -1,0 +1,258 @@
+package dev.bulkgen.spark.ledger;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.config.RunSettings.ResumeMode;
+import dev.bulkgen.spark.plan.UnitPlan;
+import dev.bulkgen.spark.plan.UnitSpec;
+import dev.bulkgen.spark.sink.ShardIdentity;
+import dev.bulkgen.spark.sink.UnitFacts;
+import dev.bulkgen.spark.storage.ParquetFooter;
+import dev.bulkgen.spark.storage.Storage;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.Path;
+
+/**
+ * An output folder and what is finished in it. A unit is committed if its shard is there and sound;
+ * no other record decides. Used by the driver alone.
+ */
+public final class Ledger implements AutoCloseable {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final String OWN_FOLDER = "_bulkgen";
+
+  private final Storage storage;
+  private final Path output;
+  private final OutputLock lock;
+  private final boolean found;
+  private final TreeMap<Integer, UnitFacts> committed = new TreeMap<>();
+
+  private Ledger(Storage storage, Path output, OutputLock lock, boolean found) {
+    this.found = found;
+    this.storage = storage;
+    this.output = output;
+    this.lock = lock;
+  }
+
+  /**
+   * Takes the folder, which may be new.
+   *
+   * @throws BulkgenException OUTPUT_NOT_EMPTY, OUTPUT_NOT_WRITABLE, OUTPUT_LOCKED
+   */
+  public static Ledger open(String output, ResumeMode resume, Configuration configuration) {
+    Path folder = new Path(output);
+    Storage storage = Storage.of(folder, configuration);
+    refuseWrongFolder(storage, folder, resume);
+    boolean found = storage.exists(folder);
+    Path own = new Path(folder, OWN_FOLDER);
+    storage.makeFolder(own);
+    try {
+      OutputLock lock = OutputLock.acquire(storage, new Path(own, "lock.json"));
+      return new Ledger(storage, folder, lock, found);
+    } catch (BulkgenException e) {
+      if (e.code() == ErrorCode.STORAGE_FAILED) {
+        throw new BulkgenException(
+            ErrorCode.OUTPUT_NOT_WRITABLE, "output " + output + ": " + e.getMessage(), e);
+      }
+      throw e;
+    }
+  }
+
+  private static void refuseWrongFolder(Storage storage, Path folder, ResumeMode resume) {
+    Optional<FileStatus> status = storage.status(folder);
+    if (status.isPresent() && status.get().isFile()) {
+      throw BulkgenException.of(
+          ErrorCode.OUTPUT_NOT_EMPTY, "output %s is a file; name a folder", folder);
+    }
+    boolean begun = storage.exists(settingsFile(folder));
+    if (begun && resume == ResumeMode.NEVER) {
+      throw BulkgenException.of(
+          ErrorCode.OUTPUT_NOT_EMPTY,
+          "output %s holds an earlier run, and --resume is never: name another folder",
+          folder);
+    }
+    if (!begun && resume == ResumeMode.ALWAYS) {
+      throw BulkgenException.of(
+          ErrorCode.OUTPUT_NOT_EMPTY,
+          "output %s holds no run to resume, and --resume is always",
+          folder);
+    }
+    List<FileStatus> foreign =
+        storage.list(folder).stream()
+            .filter(entry -> !entry.getPath().getName().equals(OWN_FOLDER))
+            .toList();
+    if (!begun && !foreign.isEmpty()) {
+      throw BulkgenException.of(
+          ErrorCode.OUTPUT_NOT_EMPTY,
+          "output %s holds something else (%s): name an empty or a new folder",
+          folder,
+          foreign.get(0).getPath().getName());
+    }
+  }
+
+  private static Path settingsFile(Path folder) {
+    return new Path(new Path(folder, OWN_FOLDER), "settings.json");
+  }
+
+  public Storage storage() {
+    return storage;
+  }
+
+  public Path output() {
+    return output;
+  }
+
+  /** How many drivers have worked on the folder, this one included. */
+  public long epoch() {
+    return lock.epoch();
+  }
+
+  public Path planFolder() {
+    return own("plan");
+  }
+
+  private Path own(String name) {
+    return new Path(new Path(output, OWN_FOLDER), name);
+  }
+
+  /**
+   * What the folder was begun with, compared with now; empty for a new one.
+   *
+   * @throws BulkgenException SETTINGS_CHANGED naming what differs
+   */
+  public Optional<FrozenSettings> earlierRun(FrozenSettings now) {
+    Path file = settingsFile(output);
+    if (!storage.exists(file)) {
+      return Optional.empty();
+    }
+    FrozenSettings before = FrozenSettings.fromJson(storage.readText(file), file.toString());
+    List<String> changes = before.changes(now);
+    if (!changes.isEmpty()) {
+      throw BulkgenException.of(
+          ErrorCode.SETTINGS_CHANGED,
+          "output %s was begun with other settings:%n  - %s%nUse the same, or name another folder.",
+          output,
+          String.join(String.format("%n  - "), changes));
+    }
+    return Optional.of(before);
+  }
+
+  /** Called once the plan is frozen: from now on the folder can be resumed. */
+  public void begin(FrozenSettings settings) {
+    storage.replaceText(settingsFile(output), settings.toJson());
+  }
+
+  /**
+   * Finds the shards that are sound; what is broken or half-written goes away.
+   *
+   * @return committed units
+   */
+  public Map<Integer, UnitFacts> recover(UnitPlan plan, ShardIdentity identity) {
+    storage.delete(successFile());
+    for (FileStatus entry : storage.list(output)) {
+      if (entry.getPath().getName().startsWith("_temporary-")) {
+        storage.delete(entry.getPath());
+      }
+    }
+    for (UnitSpec unit : plan.units()) {
+      Path shard = new Path(output, identity.fileName(unit.unit()));
+      if (!storage.exists(shard)) {
+        continue;
+      }
+      Optional<UnitFacts> facts = soundFacts(shard, unit, identity);
+      facts.ifPresentOrElse(this::commit, () -> storage.delete(shard));
+    }
+    return Map.copyOf(committed);
+  }
+
+  private Optional<UnitFacts> soundFacts(Path shard, UnitSpec unit, ShardIdentity identity) {
+    return ParquetFooter.read(storage, shard)
+        .flatMap(
+            footer ->
+                UnitFacts.fromFooter(footer.values(), identity)
+                    .filter(facts -> facts.outputRows() == footer.rows()))
+        .filter(facts -> facts.unit() == unit.unit() && facts.rows() == unit.rows());
+  }
+
+  /** Called by the result handler, once a unit. */
+  public synchronized void commit(UnitFacts facts) {
+    committed.put(facts.unit(), facts);
+  }
+
+  public synchronized List<UnitFacts> committed() {
+    return List.copyOf(committed.values());
+  }
+
+  /** One line a committed unit, for people and reports; nothing reads it back. */
+  public void writeUnits() {
+    StringBuilder lines = new StringBuilder();
+    for (UnitFacts facts : committed()) {
+      ObjectNode line = JSON.createObjectNode();
+      line.put("unit", facts.unit());
+      line.put("rows", facts.rows());
+      line.put("output_rows", facts.outputRows());
+      line.set("errors", JSON.valueToTree(facts.errors()));
+      line.put("prompt_tokens", facts.promptTokens());
+      line.put("completion_tokens", facts.completionTokens());
+      line.put("checksum", facts.checksum());
+      lines.append(line).append('\n');
+    }
+    storage.replaceText(own("units.jsonl"), lines.toString());
+  }
+
+  public void writeReport(String json) {
+    storage.replaceText(own("report.json"), json);
+  }
+
+  /**
+   * Marks the dataset complete, after every unit and every row was counted (P2).
+   *
+   * @throws BulkgenException ROWS_MISSING
+   */
+  public void succeed(UnitPlan plan, ShardIdentity identity) {
+    long rows = 0;
+    for (UnitSpec unit : plan.units()) {
+      UnitFacts facts = committed.get(unit.unit());
+      boolean there = facts != null && storage.exists(shard(identity, unit));
+      if (!there || facts.rows() != unit.rows()) {
+        throw BulkgenException.of(
+            ErrorCode.ROWS_MISSING,
+            "unit %d of output %s is missing or short; run again to redo it",
+            unit.unit(),
+            output);
+      }
+      rows += facts.rows();
+    }
+    if (rows != plan.rows()) {
+      throw BulkgenException.of(
+          ErrorCode.ROWS_MISSING, "output %s has %d rows of %d", output, rows, plan.rows());
+    }
+    storage.replaceText(successFile(), "");
+  }
+
+  private Path shard(ShardIdentity identity, UnitSpec unit) {
+    return new Path(output, identity.fileName(unit.unit()));
+  }
+
+  private Path successFile() {
+    return new Path(output, "_SUCCESS");
+  }
+
+  /** Gives the folder back; one that was never begun is left as it was found. */
+  @Override
+  public void close() {
+    lock.close();
+    if (!storage.exists(settingsFile(output))) {
+      storage.delete(new Path(output, OWN_FOLDER));
+      if (!found && storage.list(output).isEmpty()) {
+        storage.delete(output);
+      }
+    }
+  }
+}

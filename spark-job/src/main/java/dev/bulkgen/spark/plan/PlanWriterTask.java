@@ -1,0 +1,57 @@
+package dev.bulkgen.spark.plan;
+
+import dev.bulkgen.spark.config.Digest;
+import dev.bulkgen.spark.storage.ParquetRowWriter;
+import dev.bulkgen.spark.storage.Storage;
+import java.io.Serializable;
+import java.util.Map;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.apache.spark.TaskContext;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
+import org.apache.spark.sql.types.StructType;
+import org.apache.spark.util.SerializableConfiguration;
+import scala.collection.Iterator;
+import scala.runtime.AbstractFunction2;
+
+/** Writes one unit of the plan: the partition's rows, streamed. */
+final class PlanWriterTask extends AbstractFunction2<TaskContext, Iterator<InternalRow>, UnitSpec>
+    implements Serializable {
+  private static final long serialVersionUID = 1L;
+
+  private final String folder;
+  private final StructType schema;
+  private final SerializableConfiguration configuration;
+
+  PlanWriterTask(String folder, StructType schema, Configuration configuration) {
+    this.folder = folder;
+    this.schema = schema;
+    this.configuration = new SerializableConfiguration(configuration);
+  }
+
+  @Override
+  public UnitSpec apply(TaskContext context, Iterator<InternalRow> rows) {
+    int unit = context.partitionId();
+    Path file = new Path(folder, new UnitSpec(unit, 0, 0, "").fileName());
+    Storage storage = Storage.of(file, configuration.value());
+    Digest digest = Digest.sha256();
+    long count = 0;
+    long cost = 0;
+    String attempt = String.valueOf(context.taskAttemptId());
+    try (ParquetRowWriter writer =
+        ParquetRowWriter.open(storage, file, attempt, schema, "zstd", Map::of)) {
+      while (rows.hasNext()) {
+        InternalRow row = rows.next();
+        writer.write(row);
+        count++;
+        cost += row.getLong(PlanSchema.COST);
+        digest.add(row.getLong(PlanSchema.ORDINAL));
+        digest.add(row.getUTF8String(PlanSchema.KEY).getBytes());
+        digest.add(((UnsafeRow) row).getBytes());
+      }
+      writer.commit();
+    }
+    return new UnitSpec(unit, count, cost, digest.hex());
+  }
+}

@@ -1,0 +1,21 @@
+package dev.bulkgen.spark.plugin;
+
+import dev.bulkgen.engine.Completion;
+import dev.bulkgen.engine.GenerateRequest;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/** What tasks see of the engine they share. */
+public interface EngineGateway extends AutoCloseable {
+
+  /**
+   * Queues a row, waiting while the queue is full; cancelling the future frees its sequences. The
+   * future fails with a BulkgenException of kind DATA where only this row cannot be done.
+   */
+  CompletableFuture<List<Completion>> submit(GenerateRequest request);
+
+  EngineFigures figures();
+
+  @Override
+  void close();
+}

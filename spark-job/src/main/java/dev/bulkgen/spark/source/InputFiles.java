@@ -1,0 +1,114 @@
+package dev.bulkgen.spark.source;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.config.Digest;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+
+/** The files under an input path: those that Spark would read, found before Spark is asked. */
+final class InputFiles {
+  private static final Map<String, String> FORMATS =
+      Map.of(
+          "jsonl", "jsonl", "ndjson", "jsonl", "json", "jsonl", "parquet", "parquet", "csv", "csv",
+          "txt", "text", "text", "text");
+  private static final Set<String> COMPRESSIONS = Set.of("gz", "bz2", "zst", "lz4", "snappy");
+
+  private final String path;
+  private final List<FileStatus> files;
+
+  private InputFiles(String path, List<FileStatus> files) {
+    this.path = path;
+    this.files = files;
+  }
+
+  /**
+   * @throws BulkgenException INPUT_NOT_FOUND, INPUT_INVALID if there is no file with a byte in it
+   */
+  static InputFiles find(String path, Configuration configuration) {
+    Path root = new Path(path);
+    List<FileStatus> files = new ArrayList<>();
+    try {
+      FileSystem system = root.getFileSystem(configuration);
+      add(system, system.getFileStatus(root), files);
+    } catch (FileNotFoundException e) {
+      throw BulkgenException.of(ErrorCode.INPUT_NOT_FOUND, "input %s is not there", path);
+    } catch (IOException | IllegalArgumentException e) {
+      throw new BulkgenException(
+          ErrorCode.INPUT_NOT_FOUND, "input " + path + " cannot be read: " + e.getMessage(), e);
+    }
+    files.sort(Comparator.comparing(file -> file.getPath().toString()));
+    if (files.stream().allMatch(file -> file.getLen() == 0)) {
+      throw BulkgenException.of(
+          ErrorCode.INPUT_INVALID, "input %s holds no rows (%d files)", path, files.size());
+    }
+    return new InputFiles(path, files);
+  }
+
+  private static void add(FileSystem system, FileStatus entry, List<FileStatus> files)
+      throws IOException {
+    if (entry.isFile()) {
+      files.add(entry);
+      return;
+    }
+    for (FileStatus child : system.listStatus(entry.getPath())) {
+      String name = child.getPath().getName();
+      boolean hidden = name.startsWith(".") || (name.startsWith("_") && !name.contains("="));
+      if (!hidden) {
+        add(system, child, files);
+      }
+    }
+  }
+
+  /**
+   * The format by extension.
+   *
+   * @throws BulkgenException INPUT_INVALID if the files disagree or say nothing
+   */
+  String format() {
+    Set<String> formats = new TreeSet<>();
+    for (FileStatus file : files) {
+      String format = FORMATS.get(extension(file.getPath().getName()));
+      if (format == null) {
+        throw BulkgenException.of(
+            ErrorCode.INPUT_INVALID,
+            "the extension of %s tells no format: give --input-format jsonl, parquet, csv or text",
+            file.getPath());
+      }
+      formats.add(format);
+    }
+    if (formats.size() > 1) {
+      throw BulkgenException.of(
+          ErrorCode.INPUT_INVALID,
+          "input %s mixes %s files: name one of them, or give --input-format",
+          path,
+          String.join(" and ", formats));
+    }
+    return formats.iterator().next();
+  }
+
+  private static String extension(String name) {
+    String[] parts = name.toLowerCase(Locale.ROOT).split("\\.");
+    int last = parts.length - 1;
+    return last > 1 && COMPRESSIONS.contains(parts[last]) ? parts[last - 1] : parts[last];
+  }
+
+  String digest() {
+    Digest digest = Digest.sha256();
+    for (FileStatus file : files) {
+      digest.add(file.getPath().getName()).add(file.getLen()).add(file.getModificationTime());
+    }
+    return digest.hex();
+  }
+}

@@ -1,0 +1,259 @@
+package dev.bulkgen.spark.source;
+
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.expr;
+import static org.apache.spark.sql.functions.from_json;
+import static org.apache.spark.sql.functions.lit;
+import static org.apache.spark.sql.functions.make_valid_utf8;
+import static org.apache.spark.sql.functions.monotonically_increasing_id;
+import static org.apache.spark.sql.functions.not;
+import static org.apache.spark.sql.functions.struct;
+import static org.apache.spark.sql.functions.udf;
+import static org.apache.spark.sql.functions.when;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.config.InputSettings;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.apache.spark.SparkThrowable;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.api.java.UDF1;
+import org.apache.spark.sql.expressions.UserDefinedFunction;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructField;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * Opens an input as a {@link PromptTable}. A row that cannot be read stays a row, with the reason;
+ * only an input that is wrong as a whole is an error.
+ */
+public final class PromptSource {
+  private static final UserDefinedFunction LINE_PROBLEM =
+      udf((UDF1<byte[], String>) JsonLine::problem, DataTypes.StringType);
+  private static final UserDefinedFunction ENCODING_PROBLEM =
+      udf((UDF1<byte[], String>) JsonLine::encodingProblem, DataTypes.StringType);
+  private static final String CORRUPT = "_bulkgen_corrupt";
+  private static final String TEXT = "text";
+
+  private final SparkSession session;
+  private final InputSettings settings;
+  private final InputFiles files;
+  private final String format;
+
+  private PromptSource(SparkSession session, InputSettings settings) {
+    this.session = session;
+    this.settings = settings;
+    this.files = InputFiles.find(settings.path(), session.sparkContext().hadoopConfiguration());
+    this.format = settings.format().equals("auto") ? files.format() : settings.format();
+  }
+
+  /**
+   * @throws BulkgenException INPUT_NOT_FOUND, INPUT_INVALID naming the path
+   */
+  public static PromptTable open(SparkSession session, InputSettings settings) {
+    PromptSource source = new PromptSource(session, settings);
+    try {
+      return source.open();
+    } catch (Exception e) {
+      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
+      throw source.unreadable(e);
+    }
+  }
+
+  private PromptTable open() {
+    Dataset<Row> rows =
+        switch (format) {
+          case "jsonl" -> jsonLines();
+          case "csv" -> csv();
+          case "text" -> textLines();
+          default -> parquet();
+        };
+    StructType inputSchema = (StructType) rows.schema().apply(PromptTable.ROW).dataType();
+    refuseAmbiguousNames(inputSchema);
+    return new PromptTable(rows, inputSchema, format, files.digest());
+  }
+
+  private BulkgenException unreadable(Exception e) {
+    if (e instanceof BulkgenException ours) {
+      return ours;
+    }
+    Throwable cause = e;
+    while (cause.getCause() != null && !(cause instanceof SparkThrowable)) {
+      cause = cause.getCause();
+    }
+    return new BulkgenException(
+        ErrorCode.INPUT_INVALID,
+        "input " + settings.path() + " cannot be read as " + format + ": " + cause.getMessage(),
+        e);
+  }
+
+  private Dataset<Row> jsonLines() {
+    Dataset<Row> lines =
+        placed(session.read().text(settings.path()), col("value").cast("binary").as("bytes"))
+            .withColumn("blank", expr("length(trim(cast(bytes as string))) = 0"))
+            .withColumn(
+                PromptTable.REASON, when(not(col("blank")), LINE_PROBLEM.apply(col("bytes"))));
+    Dataset<String> good =
+        lines
+            .where(col(PromptTable.REASON).isNull().and(not(col("blank"))))
+            .select(col("bytes").cast("string"))
+            .as(Encoders.STRING());
+    List<String> first = good.takeAsList(1);
+    if (first.isEmpty()) {
+      throw noJsonObject(lines);
+    }
+    StructType schema =
+        inFileOrder(session.read().json(good).schema(), JsonLine.names(first.get(0)));
+    Map<String, String> options = new HashMap<>();
+    options.put("mode", "PERMISSIVE");
+    options.put("columnNameOfCorruptRecord", CORRUPT);
+    Column parsed =
+        from_json(
+            when(
+                col(PromptTable.REASON).isNull().and(not(col("blank"))),
+                col("bytes").cast("string")),
+            schema.add(CORRUPT, DataTypes.StringType),
+            options);
+    Dataset<Row> rows = lines.withColumn("parsed", parsed);
+    Column misfit = col("parsed." + CORRUPT).isNotNull();
+    Column reason =
+        when(col(PromptTable.REASON).isNotNull(), col(PromptTable.REASON))
+            .when(misfit, lit("a value does not fit its column's type"));
+    return assemble(rows, reason, col("bytes").cast("string"), columns("parsed", schema));
+  }
+
+  private BulkgenException noJsonObject(Dataset<Row> lines) {
+    List<Row> bad = lines.where(not(col("blank"))).select(PromptTable.REASON).takeAsList(1);
+    if (bad.isEmpty()) {
+      return BulkgenException.of(
+          ErrorCode.INPUT_INVALID, "input %s holds no rows", settings.path());
+    }
+    return BulkgenException.of(
+        ErrorCode.INPUT_INVALID,
+        "no line of %s is a JSON object (first line: %s); give one object a line",
+        settings.path(),
+        bad.get(0).getString(0));
+  }
+
+  /** Spark sorts inferred columns by name; people expect them as the first line has them. */
+  private static StructType inFileOrder(StructType inferred, List<String> names) {
+    StructType ordered = new StructType();
+    Set<String> placed = new HashSet<>(names);
+    for (String name : names) {
+      // A column that is an empty object everywhere is left out by the inference.
+      if (List.of(inferred.fieldNames()).contains(name)) {
+        ordered = ordered.add(inferred.apply(name));
+      }
+    }
+    for (StructField field : inferred.fields()) {
+      if (!placed.contains(field.name())) {
+        ordered = ordered.add(field);
+      }
+    }
+    return ordered;
+  }
+
+  private Dataset<Row> textLines() {
+    Dataset<Row> lines =
+        placed(session.read().text(settings.path()), col("value").cast("binary").as("bytes"))
+            .withColumn("blank", expr("length(bytes) = 0"));
+    Column reason = ENCODING_PROBLEM.apply(col("bytes"));
+    Column text = make_valid_utf8(col("bytes").cast("string"));
+    return assemble(lines, reason, col("bytes").cast("string"), List.of(text.as(TEXT)));
+  }
+
+  /** All columns are text: a reader that guesses would turn the id 007 into 7. */
+  private Dataset<Row> csv() {
+    StructType header = csvReader().load(settings.path()).schema();
+    StructType schema = header.add(CORRUPT, DataTypes.StringType);
+    Dataset<Row> records =
+        csvReader()
+            .option("columnNameOfCorruptRecord", CORRUPT)
+            .schema(schema)
+            .load(settings.path());
+    Dataset<Row> rows =
+        placed(records, struct(quoted(schema)).as("record")).withColumn("blank", lit(false));
+    Column corrupt = col("record." + CORRUPT);
+    Column reason =
+        when(corrupt.isNotNull(), lit("the number of fields is not that of the header"));
+    return assemble(rows, reason, corrupt, columns("record", header));
+  }
+
+  private org.apache.spark.sql.DataFrameReader csvReader() {
+    return session
+        .read()
+        .format("csv")
+        .option("header", "true")
+        .option("multiLine", "true")
+        .option("escape", "\"")
+        .option("enforceSchema", "true")
+        .option("mode", "PERMISSIVE");
+  }
+
+  private Dataset<Row> parquet() {
+    Dataset<Row> records = session.read().parquet(settings.path());
+    StructType schema = records.schema();
+    Dataset<Row> rows =
+        placed(records, struct(quoted(schema)).as("record")).withColumn("blank", lit(false));
+    return assemble(
+        rows, lit(null).cast("string"), lit(null).cast("string"), columns("record", schema));
+  }
+
+  /** Adds where each row stands; right above the scan, where the order is still the file's. */
+  private static Dataset<Row> placed(Dataset<Row> scan, Column content) {
+    return scan.select(
+        content,
+        col("_metadata.file_path").as(PromptTable.FILE),
+        col("_metadata.file_block_start").as(PromptTable.BLOCK),
+        monotonically_increasing_id().as(PromptTable.POSITION));
+  }
+
+  private static Dataset<Row> assemble(
+      Dataset<Row> rows, Column reason, Column raw, List<Column> columns) {
+    Column row = struct(columns.toArray(Column[]::new));
+    return rows.withColumn(PromptTable.REASON, reason)
+        .withColumn(PromptTable.RAW, when(col(PromptTable.REASON).isNotNull(), raw))
+        .withColumn(
+            PromptTable.ROW, when(col(PromptTable.REASON).isNull().and(not(col("blank"))), row))
+        .select(PromptTable.COLUMNS.stream().map(c -> col(c)).toArray(Column[]::new));
+  }
+
+  private static List<Column> columns(String parent, StructType schema) {
+    List<Column> columns = new ArrayList<>();
+    for (String name : schema.fieldNames()) {
+      columns.add(col(parent).getField(name).as(name));
+    }
+    return columns;
+  }
+
+  private static Column[] quoted(StructType schema) {
+    return List.of(schema.fieldNames()).stream()
+        .map(name -> col("`" + name.replace("`", "``") + "`"))
+        .toArray(Column[]::new);
+  }
+
+  private void refuseAmbiguousNames(StructType schema) {
+    Map<String, String> seen = new HashMap<>();
+    for (String name : schema.fieldNames()) {
+      String before = seen.put(name.toLowerCase(Locale.ROOT), name);
+      if (before != null) {
+        throw BulkgenException.of(
+            ErrorCode.INPUT_INVALID,
+            "input %s has the columns '%s' and '%s', which Spark takes for one: rename one",
+            settings.path(),
+            before,
+            name);
+      }
+    }
+  }
+}

@@ -1,0 +1,172 @@
+package dev.bulkgen.spark.storage;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import java.io.Closeable;
+import java.io.IOException;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.Path;
+import org.apache.parquet.hadoop.ParquetFileWriter;
+import org.apache.parquet.hadoop.ParquetWriter;
+import org.apache.parquet.hadoop.api.WriteSupport;
+import org.apache.parquet.hadoop.metadata.CompressionCodecName;
+import org.apache.parquet.hadoop.util.HadoopStreams;
+import org.apache.parquet.io.OutputFile;
+import org.apache.parquet.io.PositionOutputStream;
+import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.execution.datasources.parquet.ParquetWriteSupport;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * One Parquet file of Spark rows, with facts of ours in the footer. The file appears under its name
+ * when it is committed and not before; the same rows give the same bytes.
+ */
+public final class ParquetRowWriter implements Closeable {
+  /** Large enough for good compression, small enough for one writer a task slot in a 1 GB heap. */
+  private static final long ROW_GROUP_BYTES = 16L << 20;
+
+  private final Storage storage;
+  private final Path target;
+  private final Path temporary;
+  private final ParquetWriter<InternalRow> writer;
+  private boolean closed;
+
+  private ParquetRowWriter(
+      Storage storage, Path target, Path temporary, ParquetWriter<InternalRow> writer) {
+    this.storage = storage;
+    this.target = target;
+    this.temporary = temporary;
+    this.writer = writer;
+  }
+
+  /**
+   * @param attempt makes the temporary name one's own, so that two attempts never share a file
+   * @param footer asked once, when the last row is written
+   * @throws BulkgenException STORAGE_FAILED
+   */
+  public static ParquetRowWriter open(
+      Storage storage,
+      Path target,
+      String attempt,
+      StructType schema,
+      String compression,
+      Supplier<Map<String, String>> footer) {
+    Path temporary = new Path(target.getParent(), "_temporary-" + attempt + "-" + target.getName());
+    Configuration configuration = new Configuration(storage.configuration());
+    ParquetWriteSupport.setSchema(schema, configuration);
+    configuration.set("spark.sql.parquet.writeLegacyFormat", "false");
+    configuration.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS");
+    configuration.set("spark.sql.parquet.fieldId.write.enabled", "true");
+    configuration.set("spark.sql.parquet.variant.annotateLogicalType.enabled", "true");
+    configuration.set("spark.sql.parquet.annotateVariantLogicalType", "true");
+    try {
+      ParquetWriter<InternalRow> writer =
+          new Builder(new StorageFile(storage, temporary), footer)
+              .withConf(configuration)
+              .withCompressionCodec(
+                  CompressionCodecName.valueOf(compression.toUpperCase(Locale.ROOT)))
+              .withRowGroupSize(ROW_GROUP_BYTES)
+              .withWriteMode(ParquetFileWriter.Mode.OVERWRITE)
+              .build();
+      return new ParquetRowWriter(storage, target, temporary, writer);
+    } catch (IOException e) {
+      throw failure(temporary, e);
+    }
+  }
+
+  public void write(InternalRow row) {
+    try {
+      writer.write(row);
+    } catch (IOException e) {
+      throw failure(temporary, e);
+    }
+  }
+
+  /** Ends the file and gives it its name. */
+  public void commit() {
+    try {
+      closed = true;
+      writer.close();
+    } catch (IOException e) {
+      throw failure(temporary, e);
+    }
+    storage.moveOver(temporary, target);
+  }
+
+  /** Without a commit before, nothing stays behind. */
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    try {
+      writer.close();
+    } catch (IOException | RuntimeException e) {
+      // The file is deleted below; what went wrong first is on its way to the caller.
+    }
+    storage.delete(temporary);
+  }
+
+  private static BulkgenException failure(Path file, IOException e) {
+    return new BulkgenException(
+        ErrorCode.STORAGE_FAILED, "cannot write " + file + ": " + e.getMessage(), e);
+  }
+
+  private static final class Builder extends ParquetWriter.Builder<InternalRow, Builder> {
+    private final Supplier<Map<String, String>> footer;
+
+    Builder(OutputFile file, Supplier<Map<String, String>> footer) {
+      super(file);
+      this.footer = footer;
+    }
+
+    @Override
+    protected Builder self() {
+      return this;
+    }
+
+    @Override
+    protected WriteSupport<InternalRow> getWriteSupport(Configuration configuration) {
+      return new FooterWriteSupport(footer);
+    }
+  }
+
+  private static final class FooterWriteSupport extends ParquetWriteSupport {
+    private final Supplier<Map<String, String>> footer;
+
+    FooterWriteSupport(Supplier<Map<String, String>> footer) {
+      this.footer = footer;
+    }
+
+    @Override
+    public FinalizedWriteContext finalizeWrite() {
+      return new FinalizedWriteContext(footer.get());
+    }
+  }
+
+  private record StorageFile(Storage storage, Path path) implements OutputFile {
+    @Override
+    public PositionOutputStream create(long blockSizeHint) throws IOException {
+      return HadoopStreams.wrap(storage.create(path));
+    }
+
+    @Override
+    public PositionOutputStream createOrOverwrite(long blockSizeHint) throws IOException {
+      return create(blockSizeHint);
+    }
+
+    @Override
+    public boolean supportsBlockSize() {
+      return false;
+    }
+
+    @Override
+    public long defaultBlockSize() {
+      return 0;
+    }
+  }
+}

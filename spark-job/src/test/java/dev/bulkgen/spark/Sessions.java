@@ -1,0 +1,20 @@
+package dev.bulkgen.spark;
+
+import org.apache.spark.sql.SparkSession;
+
+/** Spark in the test's own JVM. */
+public final class Sessions {
+  private Sessions() {}
+
+  /** One for all tests of a JVM. */
+  public static synchronized SparkSession shared() {
+    return SparkSession.builder()
+        .master("local[2]")
+        .appName("tests")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "3")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .getOrCreate();
+  }
+}
