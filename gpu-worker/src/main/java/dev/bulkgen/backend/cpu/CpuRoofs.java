@@ -19,11 +19,12 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * What this machine can do at most, measured: the figures that benchmarks report their own against.
- * Each takes a second or so, needs the module {@code jdk.incubator.vector} and up to 128 MB a
+ * Each takes two seconds or so, needs the module {@code jdk.incubator.vector} and up to 128 MB a
  * thread, and is the best of several rounds in which all threads work at the same time.
  */
 public final class CpuRoofs {
   private static final int ROUNDS = 25;
+  private static final long WARM_UP_NANOS = 1_000_000_000L;
 
   // 64 MB a thread: more than its share of any last-level cache.
   private static final int MEMORY_FLOATS = 1 << 24;
@@ -109,6 +110,11 @@ public final class CpuRoofs {
 
   private static long[] timed(CyclicBarrier barrier, Runnable work)
       throws InterruptedException, BrokenBarrierException {
+    // Until the loops are compiled, also where other threads keep the compiler waiting.
+    long warm = System.nanoTime() + WARM_UP_NANOS;
+    while (System.nanoTime() < warm) {
+      work.run();
+    }
     long[] nanos = new long[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
       barrier.await();

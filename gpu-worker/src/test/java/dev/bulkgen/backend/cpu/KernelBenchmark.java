@@ -9,7 +9,8 @@ import java.util.Random;
 /**
  * Times the vectorized kernels on one thread, after comparing each result with the scalar one, and
  * prints them beside what the machine can do. Run it from the test class path with {@code
- * --add-modules jdk.incubator.vector}; arguments are numbers of rows.
+ * --add-modules jdk.incubator.vector -Xbatch}: without the latter a busy machine compiles a kernel
+ * only after its time is over. Arguments are numbers of rows.
  */
 final class KernelBenchmark {
   // Weights come from memory, not from a cache: so many bytes are cycled through.
