@@ -31,7 +31,8 @@ public final class CpuBackend implements Backend {
   private final TeamKernels kernels;
   private final CpuForward forward;
 
-  private CpuBackend(ModelWeights weights, WorkspaceShape shape, Arithmetic arithmetic) {
+  CpuBackend(
+      ModelWeights weights, WorkspaceShape shape, Arithmetic arithmetic, KvRounding rounding) {
     this.shape = shape;
     model = weights.config();
     Supplier<CpuKernels> supplier = CpuKernelsProvider.of(arithmetic);
@@ -41,7 +42,7 @@ public final class CpuBackend implements Backend {
     workspace = new Workspace(shape);
     team = new ThreadTeam("bulkgen-cpu", shape.threads());
     kernels = new TeamKernels(team, perWorker);
-    forward = new CpuForward(weights, workspace, store, kernels);
+    forward = new CpuForward(weights, workspace, store, kernels, rounding);
   }
 
   /**
@@ -56,8 +57,8 @@ public final class CpuBackend implements Backend {
       CacheCapacity capacity,
       int threads,
       Arithmetic arithmetic) {
-    return new CpuBackend(
-        weights, new WorkspaceShape(weights.config(), layout, capacity, threads), arithmetic);
+    WorkspaceShape shape = new WorkspaceShape(weights.config(), layout, capacity, threads);
+    return new CpuBackend(weights, shape, arithmetic, KvRounding.FLOAT16);
   }
 
   /** As above, vectorized where this JVM can; where it cannot, one log line says what to add. */

@@ -29,9 +29,16 @@ final class CpuForward {
   private final PrefillAttention prefillAttention;
   private final DecodeAttention decodeAttention;
   private final float queryScale;
+  private final KvRounding rounding;
 
-  CpuForward(ModelWeights weights, Workspace workspace, CpuCacheStore store, TeamKernels kernels) {
+  CpuForward(
+      ModelWeights weights,
+      Workspace workspace,
+      CpuCacheStore store,
+      TeamKernels kernels,
+      KvRounding rounding) {
     this.weights = weights;
+    this.rounding = rounding;
     this.workspace = workspace;
     this.store = store;
     this.kernels = kernels;
@@ -134,9 +141,11 @@ final class CpuForward {
     float[] key = workspace.key;
     float[] value = workspace.value;
     rotation.apply(kernels.of(worker), key, at, attention.kvHeads(), row, part.keyNorm());
-    for (int i = at; i < at + attention.kvWidth(); i++) {
-      key[i] = Float16.round(key[i]);
-      value[i] = Float16.round(value[i]);
+    if (rounding == KvRounding.FLOAT16) {
+      for (int i = at; i < at + attention.kvWidth(); i++) {
+        key[i] = Float16.round(key[i]);
+        value[i] = Float16.round(value[i]);
+      }
     }
     int sequence = rows.sequenceOf[row];
     int position = rows.positions[row];

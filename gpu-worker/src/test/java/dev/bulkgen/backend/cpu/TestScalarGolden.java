@@ -9,4 +9,14 @@ class TestScalarGolden extends AbstractTestGolden {
     return (weights, layout, capacity, threads) ->
         CpuBackend.open(weights, layout, capacity, threads, Arithmetic.SCALAR);
   }
+
+  @Override
+  protected BackendSession.Opener unrounded() {
+    return (weights, layout, capacity, threads) ->
+        new CpuBackend(
+            weights,
+            new WorkspaceShape(weights.config(), layout, capacity, threads),
+            Arithmetic.SCALAR,
+            KvRounding.NONE);
+  }
 }
