@@ -64,10 +64,11 @@ public final class Main implements Runnable {
     CommandLine command = e.getCommandLine();
     PrintWriter err = command.getErr();
     if (e instanceof UnmatchedArgumentException unmatched) {
-      for (String argument : unmatched.getUnmatched()) {
-        if (argument.startsWith("-") || unmatched.isUnknownOption()) {
-          err.println("bulkgen: " + unknown(argument, command));
-        }
+      // The value after a mistyped option is left over too, and is no mistake of its own.
+      List<String> options =
+          unmatched.getUnmatched().stream().filter(word -> word.startsWith("-")).toList();
+      for (String argument : options.isEmpty() ? unmatched.getUnmatched() : options) {
+        err.println("bulkgen: " + unknown(argument, command));
       }
     } else {
       err.println("bulkgen: " + e.getMessage());

@@ -22,7 +22,8 @@ import org.apache.spark.sql.types.StructType;
 
 /**
  * One Parquet file of Spark rows, with facts of ours in the footer. The file appears under its name
- * when it is committed and not before; the same rows give the same bytes.
+ * when it is committed and not before. The same rows give the same pages and values; only the order
+ * of the encodings that Parquet's library lists for a column may differ between processes.
  */
 public final class ParquetRowWriter implements Closeable {
   /** Large enough for good compression, small enough for one writer a task slot in a 1 GB heap. */
