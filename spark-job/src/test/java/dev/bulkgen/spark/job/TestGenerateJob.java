@@ -121,7 +121,8 @@ class TestGenerateJob {
     // What was finished counts when the user allows more.
     JobReport again = job(input).with("unit-rows", "4", "max-error-rate", "1").run();
     assertEquals(JobReport.Outcome.DONE, again.outcome());
-    assertEquals(report.units().size(), again.reusedUnits());
+    // A unit may have been written between the stop and the end of its task.
+    assertTrue(again.reusedUnits() >= report.units().size());
     assertEquals(40, JobRun.read(SPARK, output).size());
   }
 
