@@ -190,8 +190,8 @@ public final class SamplingParamsBuilder {
     mistakes.check(params.topK() >= 0, "top-k: %s is negative; 0 keeps all tokens", params.topK());
     mistakes.range("min-p", params.minP(), 0, 1);
     mistakes.check(
-        params.repetitionPenalty() > 0 && params.repetitionPenalty() <= MAX_PENALTY,
-        "repetition-penalty: %s is outside (0, 100]; 1 is none",
+        params.repetitionPenalty() >= 1 / MAX_PENALTY && params.repetitionPenalty() <= MAX_PENALTY,
+        "repetition-penalty: %s is outside [0.01, 100]; 1 is none",
         params.repetitionPenalty());
     mistakes.range("presence-penalty", params.presencePenalty(), -MAX_PENALTY, MAX_PENALTY);
     mistakes.range("frequency-penalty", params.frequencyPenalty(), -MAX_PENALTY, MAX_PENALTY);

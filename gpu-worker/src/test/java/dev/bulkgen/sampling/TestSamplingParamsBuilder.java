@@ -132,4 +132,13 @@ class TestSamplingParamsBuilder {
   void testMinusOneKeepsAll() {
     assertEquals(0, new SamplingParamsBuilder().topK(-1).build().topK());
   }
+
+  /** A penalty that is 0 in float would divide logits by 0. */
+  @Test
+  void testAPenaltyTooSmallToDivideBy() {
+    SamplingParamsBuilder builder = new SamplingParamsBuilder().repetitionPenalty(1e-300);
+    assertThrows(BulkgenException.class, builder::build);
+    assertEquals(
+        0.01, new SamplingParamsBuilder().repetitionPenalty(0.01).build().repetitionPenalty());
+  }
 }
