@@ -7,7 +7,9 @@ import java.util.OptionalLong;
 
 /** The settings an engine is started with. */
 public final class EngineSettings {
-  private static final int MAX_BATCH_LIMIT = 65_536;
+  /** Highest {@code max-batch}. */
+  public static final int MAX_BATCH_LIMIT = 65_536;
+
   private static final int MAX_LENGTH = 1 << 24;
 
   public static final Setting<String> MODEL =

@@ -9,6 +9,7 @@ import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.cache.PolicyComparison;
 import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.EngineSettings;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelConfig;
@@ -91,22 +92,30 @@ public final class MemoryPlanner {
     return config.maxModelLen().orElse(description.config().maxPositions());
   }
 
+  /**
+   * The workspace grows with the pages, and takes their place. It is sized for the most pages that
+   * could stand beside the smallest one: an upper bound, and for a budget that just holds one
+   * longest sequence the smallest itself, so that the budget a refusal names is accepted.
+   */
   private MemoryDemand demand(CacheLayout layout, int maxModelLen) {
+    long longest = MemoryPlan.pagesOf(layout, maxModelLen);
+    long left = demand(layout, maxModelLen, longest).cacheBudget() - layout.windowBytes();
+    long most = Math.max(longest, left / layout.pageBytes());
+    return demand(layout, maxModelLen, Math.min(config.maxBatch() * longest, most));
+  }
+
+  private MemoryDemand demand(CacheLayout layout, int maxModelLen, long pages) {
     ModelConfig model = description.config();
     long together = Math.min(PREFILL_TOKENS, (long) config.maxBatch() * maxModelLen);
     int prefillTokens = (int) Math.max(maxModelLen, together);
-    // The workspace grows with the pages, and they shrink with it: take the most pages there can
-    // be.
-    long wanted = config.maxBatch() * MemoryPlan.pagesOf(layout, maxModelLen);
-    long mostPages = Math.min(wanted, Math.max(0, budget) / layout.pageBytes());
-    CacheCapacity most =
+    CacheCapacity capacity =
         new CacheCapacity(
-            (int) Math.min(mostPages, Integer.MAX_VALUE), config.maxBatch(), prefillTokens);
+            (int) Math.min(pages, Integer.MAX_VALUE), config.maxBatch(), prefillTokens);
     return new MemoryDemand(
         budget,
         description.weightBytes(),
         placement,
-        BackendFactory.workspaceBytes(config.backend(), model, layout, most, config.threads()),
+        BackendFactory.workspaceBytes(config.backend(), model, layout, capacity, config.threads()),
         config.threads() * TokenSampler.scratchBytes(model.vocabSize()),
         0,
         config.maxBatch(),
@@ -129,6 +138,10 @@ public final class MemoryPlanner {
     }
     if (config.maxBatch() < 1) {
       mistakes.add("max-batch: " + config.maxBatch() + " is less than 1");
+    }
+    if (config.maxBatch() > EngineSettings.MAX_BATCH_LIMIT) {
+      mistakes.add(
+          "max-batch: " + config.maxBatch() + " is more than " + EngineSettings.MAX_BATCH_LIMIT);
     }
     if (config.threads() < 1) {
       mistakes.add("threads: " + config.threads() + " is less than 1");

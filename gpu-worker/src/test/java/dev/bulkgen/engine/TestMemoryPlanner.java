@@ -13,15 +13,19 @@ import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.model.ModelDescription;
 import dev.bulkgen.model.ModelFolder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.function.LongFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class TestMemoryPlanner {
 
@@ -68,6 +72,55 @@ class TestMemoryPlanner {
     assertThrows(
         BulkgenException.class,
         () -> plan(model, BackendChoice.CPU, memory, OptionalInt.of(fitting + 1)));
+  }
+
+  /** What the refusal names is accepted, and a byte less is not. */
+  @ParameterizedTest
+  @CsvSource({
+    "fp16, 1, 0",
+    "fp16, 1000, 777",
+    "kivi2, 1, 0",
+    "kivi2, 64, 0",
+    "kivi2, 1000, 509",
+    "'kivi:k=4,v=2,group=16,window=16', 64, 1154",
+    "'kivi:k=2,v=2,group=128,window=256,sink=128', 8, 100"
+  })
+  void testRefusalNamesTheSmallestBudget(String kvCache, int maxBatch, int maxModelLen) {
+    Path model = Fixtures.path("models/recall");
+    ModelDescription description = ModelFolder.describe(model);
+    LongFunction<MemoryPlan> plan =
+        memory ->
+            new MemoryPlanner(
+                    new EngineConfig(
+                        model,
+                        kvCache,
+                        BackendChoice.CPU,
+                        OptionalLong.of(memory),
+                        0.9,
+                        maxBatch,
+                        maxModelLen == 0 ? OptionalInt.empty() : OptionalInt.of(maxModelLen),
+                        PromptOverflow.ERROR,
+                        2),
+                    description)
+                .plan();
+    for (long memory : new long[] {0, 1 << 16, 1 << 19}) {
+      BulkgenException error = assertThrows(BulkgenException.class, () -> plan.apply(memory));
+      int named = number(error, "raise memory to .* \\((\\d+) bytes\\)");
+      MemoryPlan accepted = plan.apply(named);
+      assertTrue(accepted.takenBytes() <= named, accepted.toString());
+      assertTrue(accepted.sequences(accepted.demand().maxModelLen()) >= 1, accepted.toString());
+      assertThrows(BulkgenException.class, () -> plan.apply(named - 1));
+    }
+  }
+
+  @Test
+  void testABatchBeyondTheLimitIsAMistake() {
+    Path model = Fixtures.path("models/recall");
+    EngineConfig config = EngineFixture.recall("kivi2", Integer.MAX_VALUE);
+    BulkgenException error =
+        assertThrows(
+            BulkgenException.class, () -> new MemoryPlanner(config, ModelFolder.describe(model)));
+    assertEquals(ErrorCode.SETTING_INVALID, error.code());
   }
 
   /** A long context that no heap holds is refused with one that this heap does. */
