@@ -26,7 +26,7 @@ public final class EngineSettings {
       Setting.size("memory", "Budget of cache and workspaces.")
           .withDescribedDefault("memory-fraction of what is free");
   public static final Setting<Double> MEMORY_FRACTION =
-      Setting.number("memory-fraction", "Share of the free memory that is the budget, in (0, 1].")
+      Setting.share("memory-fraction", "Share of the free memory that is the budget.")
           .withDefault("0.9");
   public static final Setting<Integer> MAX_BATCH =
       Setting.integer("max-batch", 1, MAX_BATCH_LIMIT, "Most sequences in flight.")

@@ -1,7 +1,7 @@
 package dev.bulkgen.spark.cli;
 
+import dev.bulkgen.config.Suggestion;
 import dev.bulkgen.error.BulkgenException;
-import dev.bulkgen.spark.config.Suggestion;
 import dev.bulkgen.spark.job.JobConsole;
 import java.io.PrintWriter;
 import java.util.ArrayList;

@@ -2,7 +2,7 @@ package dev.bulkgen.spark.job;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.bulkgen.spark.config.ByteSize;
+import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.spark.plugin.EngineFigures;
 import dev.bulkgen.spark.sink.UnitFacts;
 import java.util.List;

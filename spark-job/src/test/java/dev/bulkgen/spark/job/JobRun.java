@@ -1,7 +1,7 @@
 package dev.bulkgen.spark.job;
 
 import dev.bulkgen.Fixtures;
-import dev.bulkgen.spark.config.SettingsReader;
+import dev.bulkgen.spark.config.JobSettingsReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -33,6 +33,7 @@ final class JobRun {
     values.put("input", input.toString());
     values.put("output", output.toString());
     values.put("max-tokens", "4");
+    values.put("temperature", "0");
     values.put("memory", "256MB");
     values.put("max-batch", "16");
     values.put("threads", "2");
@@ -52,7 +53,7 @@ final class JobRun {
   JobReport run() {
     PrintStream stream = new PrintStream(text, true, StandardCharsets.UTF_8);
     JobConsole console = new JobConsole(stream, stream, JobConsole.Kind.FILE);
-    return new GenerateJob(session, SettingsReader.read(values), console).run().orElse(null);
+    return new GenerateJob(session, JobSettingsReader.read(values), console).run().orElse(null);
   }
 
   /** What was said. */

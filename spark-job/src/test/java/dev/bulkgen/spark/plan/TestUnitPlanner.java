@@ -9,7 +9,7 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.JobSettings;
-import dev.bulkgen.spark.config.SettingsReader;
+import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.source.PromptTable;
 import dev.bulkgen.spark.storage.Storage;
@@ -43,7 +43,7 @@ class TestUnitPlanner {
     for (int index = 0; index < pairs.length; index += 2) {
       values.put(pairs[index], pairs[index + 1]);
     }
-    return SettingsReader.read(values);
+    return JobSettingsReader.read(values);
   }
 
   private UnitPlan freeze(JobSettings settings, String name) {
