@@ -16,14 +16,15 @@ public final class EngineSettings {
       Setting.text(
               "kv-cache",
               "auto, fp16, kivi2, kivi4 or kivi:k=4,v=2,group=32,window=128,sink=0",
-              "How keys and values are kept; auto takes kivi2 where every query head has its own"
-                  + " K/V head, else kivi4.")
+              "How keys and values are kept: auto, fp16, kivi2, kivi4 or"
+                  + " kivi:k=4,v=2,group=32,window=128,sink=0. auto takes kivi2 where every query"
+                  + " head has its own K/V head, else kivi4.")
           .withDefault("auto");
   public static final Setting<BackendChoice> BACKEND =
       Setting.choice("backend", BackendChoice.class, "What computes; auto takes a GPU if it can.")
           .withDefault("auto");
   public static final Setting<Long> MEMORY =
-      Setting.size("memory", "Budget of cache and workspaces.")
+      Setting.size("memory", "Budget of cache and workspaces, such as 4GB.")
           .withDescribedDefault("memory-fraction of what is free");
   public static final Setting<Double> MEMORY_FRACTION =
       Setting.share("memory-fraction", "Share of the free memory that is the budget.")
