@@ -43,7 +43,11 @@ public final class SamplingSettings {
       Setting.texts("stop", "Text that ends a completion and is left out of it; may be repeated.")
           .withDescribedDefault("none");
   public static final Setting<List<Integer>> STOP_TOKEN_IDS =
-      Setting.integers("stop-token-ids", 0, Integer.MAX_VALUE, "Token id that ends a completion; may be repeated.")
+      Setting.integers(
+              "stop-token-ids",
+              0,
+              Integer.MAX_VALUE,
+              "Token id that ends a completion; may be repeated.")
           .withDescribedDefault("none");
   public static final Setting<Boolean> IGNORE_EOS =
       Setting.flag("ignore-eos", "Generate on after an end token.").withDefault("false");
