@@ -1,6 +1,5 @@
 package dev.bulkgen.spark.job;
 
-import dev.bulkgen.Fixtures;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -23,13 +22,16 @@ final class JobRun {
   private static final String[] NAMES =
       "ada alan alice amir ana anders anita anna ari arun astrid aya ben bianca boris".split(" ");
 
+  private static final String MODEL =
+      Path.of("../examples/models/recall").toAbsolutePath().normalize().toString();
+
   private final SparkSession session;
   private final TreeMap<String, String> values = new TreeMap<>();
   private final ByteArrayOutputStream text = new ByteArrayOutputStream();
 
   JobRun(SparkSession session, Path input, Path output) {
     this.session = session;
-    values.put("model", Fixtures.path("models/recall").toString());
+    values.put("model", MODEL);
     values.put("input", input.toString());
     values.put("output", output.toString());
     values.put("max-tokens", "4");
