@@ -129,7 +129,11 @@ final class GenerateCommand implements Callable<Integer> {
   private ExitCode conclude(JobSettings settings, JobReport report) {
     console.out().println("Report");
     console.out().print(report.render());
-    console.out().printf("Results are in %s%n", settings.output().path());
+    String output = settings.output().path();
+    console.out().printf("Results are in %s, as Parquet; look at them with, say,%n", output);
+    console
+        .out()
+        .printf("  python3 -c \"import pandas; print(pandas.read_parquet('%s'))\"%n", output);
     if (report.outcome() == JobReport.Outcome.DONE) {
       return ExitCode.DONE;
     }
