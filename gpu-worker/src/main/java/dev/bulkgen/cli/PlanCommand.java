@@ -3,6 +3,7 @@ package dev.bulkgen.cli;
 import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.EngineSettings;
+import dev.bulkgen.config.Setting;
 import dev.bulkgen.config.Settings;
 import dev.bulkgen.config.SettingsReader;
 import dev.bulkgen.engine.MemoryPlanner;
@@ -25,36 +26,58 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "plan",
     description = "Shows how the memory would be divided; reads config.json, no weights.",
-    mixinStandardHelpOptions = true)
+    mixinStandardHelpOptions = true,
+    sortOptions = false)
 public final class PlanCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
-  @Option(names = "--model", description = "Model folder, or its config.json.")
+  @Option(names = "--model", paramLabel = "DIR", description = "Model folder, or its config.json.")
   private String model;
 
-  @Option(names = "--kv-cache", description = "auto, fp16, kivi2, kivi4 or kivi:k=…,v=….")
+  @Option(
+      names = "--kv-cache",
+      paramLabel = "POLICY",
+      description = "auto, fp16, kivi2, kivi4 or kivi:k=…,v=….")
   private String kvCache;
 
-  @Option(names = "--backend", description = "auto, cuda (weights in the budget) or cpu.")
+  @Option(
+      names = "--backend",
+      paramLabel = "NAME",
+      description = "auto, cuda (weights in the budget) or cpu.")
   private String backend;
 
-  @Option(names = "--memory", description = "The budget, such as 24GB.")
+  @Option(names = "--memory", paramLabel = "SIZE", description = "The budget, such as 24GB.")
   private String memory;
 
-  @Option(names = "--memory-fraction", description = "Share of the free memory, if no --memory.")
+  @Option(
+      names = "--memory-fraction",
+      paramLabel = "F",
+      description = "Share of the free memory, if no --memory.")
   private String memoryFraction;
 
-  @Option(names = "--max-batch", description = "Most sequences in flight.")
+  @Option(names = "--max-batch", paramLabel = "N", description = "Most sequences in flight.")
   private String maxBatch;
 
-  @Option(names = "--max-model-len", description = "Longest sequence in tokens.")
+  @Option(names = "--max-model-len", paramLabel = "N", description = "Longest sequence in tokens.")
   private String maxModelLen;
 
-  @Option(names = "--threads", description = "Threads of the CPU backend.")
+  @Option(names = "--threads", paramLabel = "N", description = "Threads of the CPU backend.")
   private String threads;
 
-  @Option(names = "--config", description = "A settings file; options go before it.")
-  private Path config;
+  @Option(
+      names = "--settings",
+      paramLabel = "FILE",
+      description = "A settings file; options go before it.")
+  private Path settingsFile;
+
+  private final SettingsReader reader;
+
+  /**
+   * @param known to settings files; options are those of the engine
+   */
+  public PlanCommand(List<? extends Setting<?>> known) {
+    reader = new SettingsReader(known);
+  }
 
   /**
    * @throws BulkgenException MEMORY_PLAN_REFUSED, after the comparison is printed, if the budget
@@ -94,9 +117,8 @@ public final class PlanCommand implements Callable<Integer> {
     add(given, "max-batch", maxBatch);
     add(given, "max-model-len", maxModelLen);
     add(given, "threads", threads);
-    SettingsReader reader = new SettingsReader(EngineSettings.ALL);
     Settings options = reader.parse(given, "command line");
-    return config == null ? options : options.orElse(reader.read(config));
+    return settingsFile == null ? options : options.orElse(reader.read(settingsFile));
   }
 
   private static void add(Map<String, List<String>> given, String name, String value) {

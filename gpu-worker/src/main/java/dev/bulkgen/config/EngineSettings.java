@@ -18,17 +18,18 @@ public final class EngineSettings {
       Setting.text(
               "kv-cache",
               "auto, fp16, kivi2, kivi4 or kivi:k=4,v=2,group=32,window=128,sink=0",
-              "How keys and values are kept; auto takes kivi2 where every query head has its own"
-                  + " K/V head, else kivi4.")
+              "How keys and values are kept: auto, fp16, kivi2, kivi4 or"
+                  + " kivi:k=4,v=2,group=32,window=128,sink=0. auto takes kivi2 where every query"
+                  + " head has its own K/V head, else kivi4.")
           .withDefault("auto");
   public static final Setting<BackendChoice> BACKEND =
       Setting.choice("backend", BackendChoice.class, "What computes; auto takes a GPU if it can.")
           .withDefault("auto");
   public static final Setting<Long> MEMORY =
-      Setting.size("memory", "Budget of cache and workspaces.")
+      Setting.size("memory", "Budget of cache and workspaces, such as 4GB.")
           .withDescribedDefault("memory-fraction of what is free");
   public static final Setting<Double> MEMORY_FRACTION =
-      Setting.number("memory-fraction", "Share of the free memory that is the budget, in (0, 1].")
+      Setting.share("memory-fraction", "Share of the free memory that is the budget.")
           .withDefault("0.9");
   public static final Setting<Integer> MAX_BATCH =
       Setting.integer("max-batch", 1, MAX_BATCH_LIMIT, "Most sequences in flight.")

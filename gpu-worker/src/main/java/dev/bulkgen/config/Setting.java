@@ -13,6 +13,7 @@ import java.util.stream.Collectors;
  * everything that documents a setting (reference page, default file) is made from this.
  *
  * @param name in kebab-case
+ * @param kind what a command line has to know of its values
  * @param form what a value looks like, for people: {@code integer from 1 to 65536}
  * @param defaultText what applies when nothing is given; a description in brackets where it is not
  *     a fixed value
@@ -22,51 +23,91 @@ import java.util.stream.Collectors;
  */
 public record Setting<T>(
     String name,
+    Kind kind,
     String form,
     String defaultText,
     Optional<T> defaultValue,
     String description,
     Function<String, T> reader) {
 
-  /** Texts of a list value are joined by this, which no text holds, on their way to the reader. */
+  /** How values are given. */
+  public enum Kind {
+    /** One word or text. */
+    VALUE,
+    /** True where it is named at all. */
+    FLAG,
+    /** May be given several times. */
+    LIST
+  }
+
+  /** Each text of a list value ends with this, which no text holds, on its way to the reader. */
   static final String LIST_SEPARATOR = "\0";
 
   public static Setting<Integer> integer(String name, int min, int max, String description) {
     String form = String.format(Locale.ROOT, "integer from %d to %d", min, max);
-    return new Setting<>(name, form, "", Optional.empty(), description, whole(form, min, max))
+    return new Setting<>(
+            name, Kind.VALUE, form, "", Optional.empty(), description, whole(form, min, max))
         .map(Long::intValue);
   }
 
   public static Setting<Long> longInteger(String name, String description) {
     String form = "integer of 64 bits";
     Function<String, Long> reader = whole(form, Long.MIN_VALUE, Long.MAX_VALUE);
-    return new Setting<>(name, form, "", Optional.empty(), description, reader);
+    return new Setting<>(name, Kind.VALUE, form, "", Optional.empty(), description, reader);
   }
 
   public static Setting<Double> number(String name, String description) {
-    return new Setting<>(name, "number", "", Optional.empty(), description, Setting::toNumber);
+    return new Setting<>(
+        name, Kind.VALUE, "number", "", Optional.empty(), description, Setting::toNumber);
+  }
+
+  public static Setting<Double> number(String name, double min, double max, String description) {
+    String form = "number from " + spell(min) + " to " + spell(max);
+    return new Setting<>(
+        name,
+        Kind.VALUE,
+        form,
+        "",
+        Optional.empty(),
+        description,
+        text -> inRange(form, text, min, max));
+  }
+
+  /** A number above 0 and up to 1. */
+  public static Setting<Double> share(String name, String description) {
+    String form = "number above 0 and up to 1";
+    return new Setting<>(
+        name,
+        Kind.VALUE,
+        form,
+        "",
+        Optional.empty(),
+        description,
+        text -> inRange(form, text, Double.MIN_VALUE, 1));
   }
 
   public static Setting<String> text(String name, String form, String description) {
-    return new Setting<>(name, form, "", Optional.empty(), description, text -> text);
+    return new Setting<>(name, Kind.VALUE, form, "", Optional.empty(), description, text -> text);
   }
 
   public static Setting<Boolean> flag(String name, String description) {
     String form = "true or false";
-    return new Setting<>(name, form, "", Optional.empty(), description, text -> toFlag(form, text));
+    return new Setting<>(
+        name, Kind.FLAG, form, "", Optional.empty(), description, text -> toFlag(form, text));
   }
 
   /** Bytes, written like {@code 8GB}; see {@link ByteSize}. */
   public static Setting<Long> size(String name, String description) {
     String form = "size like 8GB";
-    return new Setting<>(name, form, "", Optional.empty(), description, ByteSize::parse);
+    return new Setting<>(
+        name, Kind.VALUE, form, "", Optional.empty(), description, ByteSize::parse);
   }
 
   /** Written like {@code 500ms}, {@code 30s}, {@code 5m}, {@code 2h}. */
   public static Setting<Duration> duration(String name, String description) {
     String form = "time like 30s";
     return new Setting<>(
-        name, form, "", Optional.empty(), description, text -> toDuration(form, text));
+        name, Kind.VALUE, form, "", Optional.empty(), description, text -> toDuration(form, text));
   }
 
   /** One of an enum's constants, in lower case with hyphens. */
@@ -77,11 +118,18 @@ public record Setting<T>(
             .map(Setting::spelling)
             .collect(Collectors.joining(", "));
     return new Setting<>(
-        name, form, "", Optional.empty(), description, text -> toChoice(form, type, text));
+        name,
+        Kind.VALUE,
+        form,
+        "",
+        Optional.empty(),
+        description,
+        text -> toChoice(form, type, text));
   }
 
   public static Setting<List<String>> texts(String name, String description) {
-    return new Setting<>(name, "list of texts", "", Optional.empty(), description, Setting::split);
+    return new Setting<>(
+        name, Kind.LIST, "list of texts", "", Optional.empty(), description, Setting::split);
   }
 
   public static Setting<List<Integer>> integers(String name, int min, int max, String description) {
@@ -89,6 +137,7 @@ public record Setting<T>(
     Function<String, Long> element = whole(form, min, max);
     return new Setting<>(
         name,
+        Kind.LIST,
         form,
         "",
         Optional.empty(),
@@ -99,12 +148,13 @@ public record Setting<T>(
   /** The same setting with a fixed default, spelled as a user would. */
   public Setting<T> withDefault(String text) {
     T value = reader.apply(text);
-    return new Setting<>(name, form, text, Optional.of(value), description, reader);
+    return new Setting<>(name, kind, form, text, Optional.of(value), description, reader);
   }
 
   /** The same setting with a default that depends on model or machine. */
   public Setting<T> withDescribedDefault(String words) {
-    return new Setting<>(name, form, "(" + words + ")", Optional.empty(), description, reader);
+    return new Setting<>(
+        name, kind, form, "(" + words + ")", Optional.empty(), description, reader);
   }
 
   /** A constant as users write it. */
@@ -112,9 +162,34 @@ public record Setting<T>(
     return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
+  /** A value as users would write it, so that the same value is always the same text. */
+  public static String spell(Object value) {
+    if (value instanceof List<?> elements) {
+      return join(elements.stream().map(Setting::spell).toList());
+    }
+    if (value instanceof Enum<?> constant) {
+      return spelling(constant);
+    }
+    if (value instanceof Double number && number == Math.rint(number) && Math.abs(number) < 1e15) {
+      return String.valueOf(number.longValue());
+    }
+    return String.valueOf(value);
+  }
+
+  /** A spelled value for people's eyes: the elements of a list are parted by commas. */
+  public static String show(String spelled) {
+    return spelled.contains(LIST_SEPARATOR) ? String.join(", ", split(spelled)) : spelled;
+  }
+
   private <U> Setting<U> map(Function<T, U> function) {
     return new Setting<>(
-        name, form, defaultText, defaultValue.map(function), description, reader.andThen(function));
+        name,
+        kind,
+        form,
+        defaultText,
+        defaultValue.map(function),
+        description,
+        reader.andThen(function));
   }
 
   private static Function<String, Long> whole(String form, long min, long max) {
@@ -137,6 +212,15 @@ public record Setting<T>(
     } catch (NumberFormatException e) {
       throw unfit("number", text);
     }
+  }
+
+  /** NaN is outside of every range. */
+  private static Double inRange(String form, String text, double min, double max) {
+    double value = toNumber(text);
+    if (value >= min && value <= max) {
+      return value;
+    }
+    throw unfit(form, text);
   }
 
   private static Boolean toFlag(String form, String text) {
@@ -176,7 +260,15 @@ public record Setting<T>(
   }
 
   private static List<String> split(String text) {
-    return text.isEmpty() ? List.of() : List.of(text.split(LIST_SEPARATOR, -1));
+    if (text.isEmpty()) {
+      return List.of();
+    }
+    String ended = text.endsWith(LIST_SEPARATOR) ? text.substring(0, text.length() - 1) : text;
+    return List.of(ended.split(LIST_SEPARATOR, -1));
+  }
+
+  static String join(List<String> elements) {
+    return elements.stream().map(element -> element + LIST_SEPARATOR).collect(Collectors.joining());
   }
 
   private static IllegalArgumentException unfit(String form, String text) {

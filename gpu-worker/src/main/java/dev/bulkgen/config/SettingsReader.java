@@ -13,10 +13,8 @@ import dev.bulkgen.error.ErrorCode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -46,6 +44,19 @@ public final class SettingsReader {
    *     SETTING_INVALID listing every mistake, with the line of each
    */
   public Settings read(Path file) {
+    Mistakes mistakes = new Mistakes();
+    Settings settings = read(file, mistakes);
+    mistakes.throwIfAny();
+    return settings;
+  }
+
+  /**
+   * Reads what can be read and puts the rest down.
+   *
+   * @throws BulkgenException INPUT_NOT_FOUND if there is no such file; SETTING_INVALID if it is no
+   *     HOCON
+   */
+  public Settings read(Path file, Mistakes mistakes) {
     try {
       if (!Files.isRegularFile(file)) {
         throw BulkgenException.of(
@@ -55,7 +66,7 @@ public final class SettingsReader {
         throw BulkgenException.of(
             ErrorCode.SETTING_INVALID, "%s: larger than 1 MiB; this is no settings file", file);
       }
-      return parse(Files.readString(file), file.toString());
+      return parse(Files.readString(file), file.toString(), mistakes);
     } catch (IOException e) {
       throw new BulkgenException(
           ErrorCode.SETTING_INVALID, file + ": cannot be read as UTF-8 text (" + e + ")", e);
@@ -68,6 +79,13 @@ public final class SettingsReader {
    * @throws BulkgenException as {@link #read}
    */
   public Settings parse(String text, String origin) {
+    Mistakes mistakes = new Mistakes();
+    Settings settings = parse(text, origin, mistakes);
+    mistakes.throwIfAny();
+    return settings;
+  }
+
+  private Settings parse(String text, String origin, Mistakes mistakes) {
     Config config;
     try {
       config = ConfigFactory.parseString(text).resolve();
@@ -75,7 +93,7 @@ public final class SettingsReader {
       String reason = e.getMessage().replaceFirst("^String: ?", "line ");
       throw BulkgenException.of(ErrorCode.SETTING_INVALID, "%s: %s", origin, reason);
     }
-    Collector collector = new Collector(origin);
+    Collector collector = new Collector(origin, mistakes);
     for (Map.Entry<String, ConfigValue> entry : new TreeMap<>(leaves(config)).entrySet()) {
       String place = "line " + entry.getValue().origin().lineNumber() + ": ";
       if (entry.getKey().startsWith(ROOT + ".")) {
@@ -95,25 +113,40 @@ public final class SettingsReader {
    * @throws BulkgenException as {@link #read}
    */
   public Settings parse(Map<String, List<String>> texts, String origin) {
-    Collector collector = new Collector(origin);
+    Mistakes mistakes = new Mistakes();
+    Settings settings = parse(texts, origin, mistakes);
+    mistakes.throwIfAny();
+    return settings;
+  }
+
+  /** Reads what can be read and puts the rest down. */
+  public Settings parse(Map<String, List<String>> texts, String origin, Mistakes mistakes) {
+    Collector collector = new Collector(origin, mistakes);
     texts.forEach(
-        (name, values) -> collector.add("", name, String.join(Setting.LIST_SEPARATOR, values)));
+        (name, values) -> {
+          Setting<?> setting = known.get(name);
+          boolean list = setting != null && setting.kind() == Setting.Kind.LIST;
+          collector.add("", name, list ? Setting.join(values) : String.join(" ", values));
+        });
+    return collector.settings();
+  }
+
+  /**
+   * Reads what {@link Setting#spell} wrote.
+   *
+   * @throws BulkgenException as {@link #read}
+   */
+  public Settings parseSpelled(Map<String, String> spelled, String origin) {
+    Mistakes mistakes = new Mistakes();
+    Collector collector = new Collector(origin, mistakes);
+    spelled.forEach((name, text) -> collector.add("", name, text));
+    mistakes.throwIfAny();
     return collector.settings();
   }
 
   /** The known name nearest to {@code name}; empty if none is near. */
   public Optional<String> nearest(String name) {
-    int allowed = Math.max(2, name.length() / 3);
-    String best = null;
-    int bestDistance = allowed + 1;
-    for (String candidate : known.keySet()) {
-      int distance = distance(name.toLowerCase(Locale.ROOT).replace('_', '-'), candidate);
-      if (distance < bestDistance) {
-        best = candidate;
-        bestDistance = distance;
-      }
-    }
-    return Optional.ofNullable(best);
+    return Suggestion.nearest(name, known.keySet());
   }
 
   private static Map<String, ConfigValue> leaves(Config config) {
@@ -126,44 +159,22 @@ public final class SettingsReader {
 
   private static String toText(ConfigValue value) {
     if (value.valueType() == ConfigValueType.LIST) {
-      List<String> parts = new ArrayList<>();
-      for (ConfigValue element : (ConfigList) value) {
-        parts.add(toText(element));
-      }
-      return String.join(Setting.LIST_SEPARATOR, parts);
+      return Setting.join(((ConfigList) value).stream().map(SettingsReader::toText).toList());
     }
     return value.valueType() == ConfigValueType.OBJECT
         ? value.render(ConfigRenderOptions.concise())
         : String.valueOf(value.unwrapped());
   }
 
-  /** Levenshtein's edit distance: insertions, deletions and substitutions. */
-  static int distance(String a, String b) {
-    int[] previous = new int[b.length() + 1];
-    for (int j = 0; j <= b.length(); j++) {
-      previous[j] = j;
-    }
-    for (int i = 1; i <= a.length(); i++) {
-      int[] current = new int[b.length() + 1];
-      current[0] = i;
-      for (int j = 1; j <= b.length(); j++) {
-        int substituted = previous[j - 1] + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-        current[j] = Math.min(substituted, 1 + Math.min(previous[j], current[j - 1]));
-      }
-      previous = current;
-    }
-    return previous[b.length()];
-  }
-
-  /** Gathers values and mistakes of one source. */
+  /** Gathers the values of one source. */
   private final class Collector {
     private final String origin;
+    private final Mistakes mistakes;
     private final Map<Setting<?>, Object> values = new LinkedHashMap<>();
-    private final List<String> mistakes = new ArrayList<>();
-    private boolean onlyUnknown = true;
 
-    Collector(String origin) {
-      this.origin = origin;
+    Collector(String origin, Mistakes mistakes) {
+      this.origin = origin + ": ";
+      this.mistakes = mistakes;
     }
 
     void add(String place, String name, String text) {
@@ -176,22 +187,16 @@ public final class SettingsReader {
       try {
         values.put(setting, setting.reader().apply(text));
       } catch (IllegalArgumentException | BulkgenException e) {
-        onlyUnknown = false;
-        mistakes.add(place + name + ": " + e.getMessage());
+        mistakes.invalid(origin + place + name + ": " + e.getMessage());
       }
     }
 
     void unknown(String mistake) {
-      mistakes.add(mistake);
+      mistakes.unknown(origin + mistake);
     }
 
     Settings settings() {
-      if (mistakes.isEmpty()) {
-        return new Settings(values);
-      }
-      throw new BulkgenException(
-          onlyUnknown ? ErrorCode.SETTING_UNKNOWN : ErrorCode.SETTING_INVALID,
-          origin + ": " + String.join("\n" + origin + ": ", mistakes));
+      return new Settings(values);
     }
   }
 }

@@ -6,6 +6,7 @@ import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepBatch;
 import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.backend.StepOutput.SequenceOutput;
+import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.cache.PagePool;
 import dev.bulkgen.error.BulkgenException;
@@ -30,6 +31,7 @@ final class EngineLoop implements Runnable {
   private final Backend backend;
   private final PagePool pool;
   private final Scheduler scheduler;
+  private final CacheLayout layout;
   private final int slots;
   private final Map<SequenceState, Sample> samples = new LinkedHashMap<>();
   private volatile EngineMetrics metrics;
@@ -37,10 +39,11 @@ final class EngineLoop implements Runnable {
   EngineLoop(RequestQueue queue, Backend backend, MemoryPlan plan) {
     this.queue = queue;
     this.backend = backend;
+    this.layout = plan.layout();
     this.slots = plan.slots();
     this.pool = new PagePool(plan.pages());
     this.scheduler = new Scheduler(plan.layout(), pool, slots, plan.demand().prefillTokens());
-    this.metrics = new EngineMetrics(0, 0, 0, 0, 0, 0, 0, backend.cacheBytes(), slots);
+    this.metrics = new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, backend.cacheBytes(), slots);
   }
 
   EngineMetrics metrics() {
@@ -157,6 +160,7 @@ final class EngineLoop implements Runnable {
 
   private void count(StepPlan plan, int sequences, int generated, long nanos, int usedPages) {
     EngineMetrics old = metrics;
+    long usedBytes = usedPages * layout.pageBytes() + sequences * layout.windowBytes();
     boolean prefill = !plan.prefills().isEmpty();
     metrics =
         new EngineMetrics(
@@ -167,6 +171,7 @@ final class EngineLoop implements Runnable {
             old.prefillNanos() + (prefill ? nanos : 0),
             old.decodeNanos() + (prefill ? 0 : nanos),
             Math.max(old.peakPages(), usedPages),
+            Math.max(old.peakCacheBytes(), usedBytes),
             backend.cacheBytes(),
             slots);
   }

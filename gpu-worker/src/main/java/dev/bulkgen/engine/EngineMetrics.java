@@ -10,6 +10,7 @@ package dev.bulkgen.engine;
  * @param prefillNanos time of steps with at least one prompt
  * @param decodeNanos time of the other steps
  * @param peakPages most pages in use at a time
+ * @param peakCacheBytes most bytes of pages and windows in use at a time
  * @param cacheBytes that the backend has taken from the machine, pages and windows
  * @param slots most sequences in flight
  */
@@ -21,6 +22,7 @@ public record EngineMetrics(
     long prefillNanos,
     long decodeNanos,
     int peakPages,
+    long peakCacheBytes,
     long cacheBytes,
     int slots) {
 

@@ -40,10 +40,14 @@ public final class SamplingSettings {
       Setting.longInteger("seed", "Of the job; a row's draws also depend on its key.")
           .withDefault("0");
   public static final Setting<List<String>> STOP =
-      Setting.texts("stop", "Strings that end the text and are left out of it.")
+      Setting.texts("stop", "Text that ends a completion and is left out of it; may be repeated.")
           .withDescribedDefault("none");
   public static final Setting<List<Integer>> STOP_TOKEN_IDS =
-      Setting.integers("stop-token-ids", 0, Integer.MAX_VALUE, "Token ids that end the text.")
+      Setting.integers(
+              "stop-token-ids",
+              0,
+              Integer.MAX_VALUE,
+              "Token id that ends a completion; may be repeated.")
           .withDescribedDefault("none");
   public static final Setting<Boolean> IGNORE_EOS =
       Setting.flag("ignore-eos", "Generate on after an end token.").withDefault("false");

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.Fixtures;
+import dev.bulkgen.config.EngineSettings;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import java.io.IOException;
@@ -103,7 +104,14 @@ class TestCommands {
     Path config = folder.resolve("config.json");
     Files.copy(Fixtures.path("models/recall/config.json"), config);
     String text =
-        run(new PlanCommand(), "--model", config.toString(), "--memory", "64MiB", "--threads", "1");
+        run(
+            new PlanCommand(EngineSettings.ALL),
+            "--model",
+            config.toString(),
+            "--memory",
+            "64MiB",
+            "--threads",
+            "1");
     for (String policy :
         List.of("fp16", "kivi4", "kivi2", "kivi:k=2,v=2,group=32,window=32,sink=0")) {
       assertTrue(text.lines().anyMatch(line -> line.strip().startsWith(policy + " ")), text);
@@ -113,7 +121,7 @@ class TestCommands {
     assertEquals(
         text,
         run(
-            new PlanCommand(),
+            new PlanCommand(EngineSettings.ALL),
             "--model",
             folder.toString(),
             "--memory",
@@ -128,7 +136,7 @@ class TestCommands {
     BulkgenException error =
         assertThrows(
             BulkgenException.class,
-            () -> run(new PlanCommand(), "--model", model, "--memory", "1MB"));
+            () -> run(new PlanCommand(EngineSettings.ALL), "--model", model, "--memory", "1MB"));
     assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, error.code());
     assertTrue(error.getMessage().contains("kivi2"), error.getMessage());
     assertTrue(error.getMessage().contains("raise memory to"), error.getMessage());
@@ -139,14 +147,22 @@ class TestCommands {
     BulkgenException error =
         assertThrows(
             BulkgenException.class,
-            () -> run(new PlanCommand(), "--memory", "much", "--max-batch", "-3"));
+            () ->
+                run(new PlanCommand(EngineSettings.ALL), "--memory", "much", "--max-batch", "-3"));
     assertEquals(2, error.getMessage().lines().count(), error.getMessage());
     Path file = folder.resolve("my.conf");
     String model = Fixtures.path("models/recall").toString();
     Files.writeString(file, "bulkgen { model = \"" + model + "\", max-batch = 3 }");
     String text =
-        run(new PlanCommand(), "--config", file.toString(), "--memory", "1GB", "--threads", "1");
+        run(
+            new PlanCommand(EngineSettings.ALL),
+            "--settings",
+            file.toString(),
+            "--memory",
+            "1GB",
+            "--threads",
+            "1");
     assertTrue(text.contains("3 x "), text);
-    assertThrows(BulkgenException.class, () -> run(new PlanCommand()));
+    assertThrows(BulkgenException.class, () -> run(new PlanCommand(EngineSettings.ALL)));
   }
 }

@@ -187,7 +187,12 @@ class TestEngineLifecycle {
       assertEquals(1, completions.get(0).get(0).usage().completionTokens());
       assertEquals(7, completions.get(1).get(0).usage().completionTokens());
       assertEquals(completions.get(0).get(0).text(), completions.get(2).get(0).text());
-      assertTrue(engine.metrics().peakPages() <= engine.memoryPlan().pages());
+      EngineMetrics metrics = engine.metrics();
+      MemoryPlan plan = engine.memoryPlan();
+      assertTrue(metrics.peakPages() <= plan.pages());
+      long pages = metrics.peakPages() * plan.layout().pageBytes();
+      assertTrue(metrics.peakCacheBytes() >= pages + plan.layout().windowBytes());
+      assertTrue(metrics.peakCacheBytes() <= pages + 3 * plan.layout().windowBytes());
     }
   }
 

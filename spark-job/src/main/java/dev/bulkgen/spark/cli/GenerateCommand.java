@@ -1,13 +1,19 @@
 package dev.bulkgen.spark.cli;
 
+import dev.bulkgen.config.EngineSettings;
+import dev.bulkgen.config.Mistakes;
+import dev.bulkgen.config.Setting;
+import dev.bulkgen.config.Settings;
+import dev.bulkgen.config.SettingsReader;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.model.GenerationDefaults;
 import dev.bulkgen.model.ModelFolder;
+import dev.bulkgen.spark.config.DataSettings;
+import dev.bulkgen.spark.config.JobSetting;
 import dev.bulkgen.spark.config.JobSettings;
-import dev.bulkgen.spark.config.Setting;
+import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.SettingCatalogue;
-import dev.bulkgen.spark.config.SettingSources;
-import dev.bulkgen.spark.config.SettingsReader;
 import dev.bulkgen.spark.job.GenerateJob;
 import dev.bulkgen.spark.job.JobConsole;
 import dev.bulkgen.spark.job.JobReport;
@@ -53,7 +59,7 @@ final class GenerateCommand implements Callable<Integer> {
             "",
             "Exit status: 0 done, 1 wrong use or another error, 2 too many failed rows,",
             "3 settings differ from the folder's, 4 the engine could not load.");
-    for (Setting.Group group : Setting.Group.values()) {
+    for (JobSetting.Group group : JobSetting.Group.values()) {
       ArgGroupSpec.Builder builder =
           ArgGroupSpec.builder()
               .heading(String.format("%n%s%n", group.title()))
@@ -61,12 +67,12 @@ final class GenerateCommand implements Callable<Integer> {
               .validate(false)
               .order(group.ordinal());
       int order = 0;
-      for (Setting setting : SettingCatalogue.all()) {
+      for (JobSetting setting : SettingCatalogue.all()) {
         if (setting.group() == group) {
           builder.addArg(option(setting, order++));
         }
       }
-      if (group == Setting.Group.JOB) {
+      if (group == JobSetting.Group.JOB) {
         builder.addArg(settingsFile(order));
       }
       spec.addArgGroup(builder.build());
@@ -83,12 +89,12 @@ final class GenerateCommand implements Callable<Integer> {
         .build();
   }
 
-  private static OptionSpec option(Setting setting, int order) {
+  private static OptionSpec option(JobSetting setting, int order) {
     OptionSpec.Builder option =
         OptionSpec.builder("--" + setting.name())
             .order(order)
-            .description(describe(setting).replace("%", "%%"));
-    return switch (setting.kind()) {
+            .description(describe(setting.setting()).replace("%", "%%"));
+    return switch (setting.setting().kind()) {
       case FLAG -> option.type(Boolean.class).arity("0").build();
       case LIST ->
           option
@@ -101,12 +107,11 @@ final class GenerateCommand implements Callable<Integer> {
     };
   }
 
-  private static String describe(Setting setting) {
-    boolean shown =
-        setting.defaultValue() != null
-            && setting.kind() != Setting.Kind.FLAG
-            && setting.kind() != Setting.Kind.LIST;
-    return shown ? setting.help() + " (default: " + setting.defaultValue() + ")" : setting.help();
+  private static String describe(Setting<?> setting) {
+    String text = setting.description().replaceFirst("\\.$", "");
+    boolean hidden = setting.kind() == Setting.Kind.FLAG || setting.defaultText().isEmpty();
+    String usual = setting.defaultText().replaceAll("^\\(|\\)$", "");
+    return hidden || usual.equals("none") ? text : text + " (default: " + usual + ")";
   }
 
   @Override
@@ -124,7 +129,11 @@ final class GenerateCommand implements Callable<Integer> {
   private ExitCode conclude(JobSettings settings, JobReport report) {
     console.out().println("Report");
     console.out().print(report.render());
-    console.out().printf("Results are in %s%n", settings.output().path());
+    String output = settings.output().path();
+    console.out().printf("Results are in %s, as Parquet; look at them with, say,%n", output);
+    console
+        .out()
+        .printf("  python3 -c \"import pandas; print(pandas.read_parquet('%s'))\"%n", output);
     if (report.outcome() == JobReport.Outcome.DONE) {
       return ExitCode.DONE;
     }
@@ -137,41 +146,46 @@ final class GenerateCommand implements Callable<Integer> {
         settings.run().maxErrorRate());
   }
 
-  /** Row settings of the model's authors, then the file, then the command line. */
+  /** The command line goes before the file, the file before what the model's authors advise. */
   private JobSettings settings() {
-    Map<String, String> given = new LinkedHashMap<>();
+    Mistakes mistakes = new Mistakes();
+    SettingsReader reader = JobSettingsReader.reader();
+    Settings given = reader.parse(commandLine(), "command line", mistakes);
     String file = spec.commandLine().getParseResult().matchedOptionValue(SETTINGS_FILE, null);
     if (file != null) {
-      given.putAll(SettingSources.readFile(Path.of(file)));
+      given = given.orElse(reader.read(Path.of(file), mistakes));
     }
-    for (Setting setting : SettingCatalogue.all()) {
-      Object value =
-          spec.commandLine().getParseResult().matchedOptionValue("--" + setting.name(), null);
-      if (value != null) {
-        given.put(setting.name(), text(value));
-      }
-    }
-    given.computeIfPresent("model", (name, path) -> Path.of(path).toAbsolutePath().toString());
-    given.computeIfPresent("input", (name, path) -> absolute(path));
-    given.computeIfPresent("output", (name, path) -> absolute(path));
+    given = absolutePaths(given).orElse(given);
     // Mistakes of the user's are told before the model's files are looked at.
-    JobSettings checked = SettingsReader.read(given);
-    if (!Files.isDirectory(checked.engine().model())) {
-      return checked;
-    }
-    Map<String, String> all =
-        new LinkedHashMap<>(
-            SettingSources.modelDefaults(
-                ModelFolder.describe(checked.engine().model()).generationDefaults()));
-    all.putAll(given);
-    return SettingsReader.read(all);
+    JobSettings checked = JobSettingsReader.read(given, GenerationDefaults.none(), mistakes);
+    Path model = checked.engine().model();
+    return Files.isDirectory(model)
+        ? JobSettingsReader.read(
+            given, ModelFolder.describe(model).generationDefaults(), new Mistakes())
+        : checked;
   }
 
-  private static String text(Object value) {
-    if (value instanceof List<?> items) {
-      return SettingSources.list(items.stream().map(String::valueOf).toList());
+  private Map<String, List<String>> commandLine() {
+    Map<String, List<String>> given = new LinkedHashMap<>();
+    for (JobSetting setting : SettingCatalogue.all()) {
+      Object value =
+          spec.commandLine().getParseResult().matchedOptionValue("--" + setting.name(), null);
+      if (value instanceof List<?> items) {
+        given.put(setting.name(), items.stream().map(String::valueOf).toList());
+      } else if (value != null) {
+        given.put(setting.name(), List.of(String.valueOf(value)));
+      }
     }
-    return String.valueOf(value);
+    return given;
+  }
+
+  private static Settings absolutePaths(Settings given) {
+    Map<String, String> paths = new LinkedHashMap<>();
+    for (Setting<String> setting :
+        List.of(EngineSettings.MODEL, DataSettings.INPUT, DataSettings.OUTPUT)) {
+      given.find(setting).ifPresent(path -> paths.put(setting.name(), absolute(path)));
+    }
+    return JobSettingsReader.reader().parseSpelled(paths, "command line");
   }
 
   /** A path without a scheme is one of this machine, seen from where the command was typed. */

@@ -1,7 +1,11 @@
 package dev.bulkgen.spark.cli;
 
+import dev.bulkgen.cli.InspectCommand;
+import dev.bulkgen.cli.PlanCommand;
+import dev.bulkgen.cli.bench.BenchCommand;
+import dev.bulkgen.config.Suggestion;
 import dev.bulkgen.error.BulkgenException;
-import dev.bulkgen.spark.config.Suggestion;
+import dev.bulkgen.spark.config.SettingCatalogue;
 import dev.bulkgen.spark.job.JobConsole;
 import java.io.PrintWriter;
 import java.util.ArrayList;
@@ -20,9 +24,17 @@ import picocli.CommandLine.UnmatchedArgumentException;
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
     description = "Bulk generation with a language model over a dataset, as a Spark job.",
-    synopsisSubcommandLabel = "COMMAND")
+    synopsisSubcommandLabel = "COMMAND",
+    footer = {
+      "",
+      "Example:",
+      "  bulkgen generate --model examples/models/recall --input examples/prompts.jsonl --output results",
+      "bulkgen help COMMAND tells the options of a command."
+    })
 public final class Main implements Runnable {
   private static final Logger LOG = LogManager.getLogger(Main.class);
+
+  private static final int WIDTH = 110;
 
   @CommandLine.Spec private CommandLine.Model.CommandSpec spec;
 
@@ -46,7 +58,13 @@ public final class Main implements Runnable {
   /** The exit status. */
   public static int run(JobConsole console, String... arguments) {
     CommandLine line =
-        new CommandLine(new Main()).addSubcommand("generate", GenerateCommand.create(console));
+        new CommandLine(new Main())
+            .addSubcommand("generate", GenerateCommand.create(console))
+            .addSubcommand("plan", new PlanCommand(SettingCatalogue.settings()))
+            .addSubcommand("inspect", new InspectCommand())
+            .addSubcommand("bench", new BenchCommand())
+            .addSubcommand("help", new CommandLine.HelpCommand());
+    line.setUsageHelpWidth(WIDTH);
     line.setOut(new PrintWriter(console.out(), true));
     line.setErr(new PrintWriter(console.err(), true));
     line.setUnmatchedOptionsAllowedAsOptionParameters(false);

@@ -6,7 +6,7 @@ import java.util.OptionalLong;
 /** Where the rows come from and what in them is the prompt. */
 public record InputSettings(
     String path,
-    String format,
+    InputFormat format,
     PromptForm form,
     Optional<String> systemPrompt,
     Optional<String> idColumn,

@@ -10,8 +10,9 @@ import java.util.TreeMap;
 /**
  * Everything a job was told, checked.
  *
- * @param values each setting as text, defaults included: what travels to executors (the records do
- *     not serialize) and what is compared on a resume
+ * @param values each setting as {@link dev.bulkgen.config.Setting#spell} writes it, defaults
+ *     included: what travels to executors (the records do not serialize) and what is compared on a
+ *     resume
  */
 public record JobSettings(
     InputSettings input,
@@ -27,7 +28,7 @@ public record JobSettings(
     values.forEach(
         (name, value) ->
             SettingCatalogue.find(name)
-                .filter(setting -> setting.effect() == Setting.Effect.ROWS)
+                .filter(setting -> setting.effect() == JobSetting.Effect.ROWS)
                 .ifPresent(setting -> kept.put(name, value)));
     return kept;
   }

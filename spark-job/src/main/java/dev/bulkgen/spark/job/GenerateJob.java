@@ -94,7 +94,7 @@ public final class GenerateJob {
         .out()
         .printf(
             Locale.ROOT,
-            "  %d rows in %d units, about %d tokens; nothing was written%n",
+            "  %,d rows in %,d units, about %,d tokens; nothing was written%n",
             planner.rows(),
             planner.units(),
             planner.cost());

@@ -2,7 +2,7 @@ package dev.bulkgen.spark.job;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.bulkgen.spark.config.ByteSize;
+import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.spark.plugin.EngineFigures;
 import dev.bulkgen.spark.sink.UnitFacts;
 import java.util.List;
@@ -110,13 +110,14 @@ public record JobReport(
   /** A table for people. */
   public String render() {
     StringBuilder table = new StringBuilder();
-    String failed = failedRows() == 0 ? "none failed" : failedRows() + " failed";
-    line(table, "rows", "%d of %d, %s", rows(), plannedRows, failed);
-    errors().forEach((code, count) -> line(table, "  " + code, "%d", count));
-    line(table, "units", "%d run, %d reused", units.size() - reusedUnits, reusedUnits);
-    line(table, "prompt tokens", "%d (%.0f/s)", promptTokens(), rate(newPromptTokens));
-    line(table, "generated tokens", "%d (%.0f/s)", completionTokens(), rate(newTokens));
-    line(table, "time", "%.1f s", seconds);
+    String failed =
+        failedRows() == 0 ? "none failed" : String.format(Locale.ROOT, "%,d failed", failedRows());
+    line(table, "rows", "%,d of %,d, %s", rows(), plannedRows, failed);
+    errors().forEach((code, count) -> line(table, "  " + code, "%,d", count));
+    line(table, "units", "%,d run, %,d reused", units.size() - reusedUnits, reusedUnits);
+    line(table, "prompt tokens", "%,d (%,.0f/s)", promptTokens(), rate(newPromptTokens));
+    line(table, "generated tokens", "%,d (%,.0f/s)", completionTokens(), rate(newTokens));
+    line(table, "time", "%s", Durations.show(seconds));
     engine.ifPresent(
         figures -> {
           line(table, "backend", "%s", figures.backend());
@@ -124,13 +125,13 @@ public record JobReport(
           line(
               table,
               "cache, peak",
-              "%s of %s planned",
+              "%s in use, of %s planned",
               ByteSize.format(figures.peakCacheBytes()),
               ByteSize.format(figures.plannedCacheBytes()));
         });
     if (answersKnown() > 0) {
       double share = 100.0 * answersRight() / answersKnown();
-      line(table, "answers right", "%d of %d (%.1f %%)", answersRight(), answersKnown(), share);
+      line(table, "answers right", "%,d of %,d (%.1f %%)", answersRight(), answersKnown(), share);
     }
     return table.toString();
   }

@@ -75,7 +75,7 @@ final class ProgressReporter implements AutoCloseable {
     line.append(
         String.format(
             Locale.ROOT,
-            "%d/%d rows  %d/%d units",
+            "%,d/%,d rows  %,d/%,d units",
             state.rows(),
             state.plannedRows(),
             state.units(),
@@ -86,20 +86,13 @@ final class ProgressReporter implements AutoCloseable {
             figures ->
                 line.append(
                     String.format(
-                        Locale.ROOT, "  %.0f tokens/s", figures.generatedTokens() / seconds)));
+                        Locale.ROOT, "  %,.0f tokens/s", figures.generatedTokens() / seconds)));
     long fresh = state.rows() - state.reusedRows();
-    if (fresh > 0) {
+    if (fresh > 0 && state.rows() < state.plannedRows()) {
       double left = seconds * (state.plannedRows() - state.rows()) / fresh;
-      line.append("  ETA ").append(time((long) Math.ceil(left)));
+      line.append("  ETA ").append(Durations.clock((long) Math.ceil(left)));
     }
     return line.toString();
-  }
-
-  private static String time(long seconds) {
-    return seconds < 3600
-        ? String.format(Locale.ROOT, "%d:%02d", seconds / 60, seconds % 60)
-        : String.format(
-            Locale.ROOT, "%d:%02d:%02d", seconds / 3600, seconds / 60 % 60, seconds % 60);
   }
 
   /** Shows the last state and gives the line back. */

@@ -2,7 +2,7 @@ package dev.bulkgen.spark.job;
 
 import dev.bulkgen.spark.config.Digest;
 import dev.bulkgen.spark.config.JobSettings;
-import dev.bulkgen.spark.config.SettingsReader;
+import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plugin.EngineLoader;
 import dev.bulkgen.spark.sink.ResultSchema;
@@ -57,7 +57,7 @@ record TaskSettings(
   }
 
   JobSettings settings() {
-    return SettingsReader.read(values);
+    return JobSettingsReader.read(values);
   }
 
   OptionalInt answer() {

@@ -81,12 +81,12 @@ final class UnitRunner {
 
   private void announce(int reusedUnits) {
     String reused =
-        reusedUnits == 0 ? "" : String.format(Locale.ROOT, ", %d units done before", reusedUnits);
+        reusedUnits == 0 ? "" : String.format(Locale.ROOT, ", %,d units done before", reusedUnits);
     console
         .out()
         .printf(
             Locale.ROOT,
-            "%d rows in %d units, about %d tokens%s%n",
+            "%,d rows in %,d units, about %,d tokens%s%n",
             plan.rows(),
             plan.units().size(),
             plan.cost(),

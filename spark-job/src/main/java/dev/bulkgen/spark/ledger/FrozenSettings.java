@@ -5,6 +5,7 @@ import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.bulkgen.config.Setting;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import java.time.LocalDateTime;
@@ -79,6 +80,6 @@ public record FrozenSettings(
   }
 
   private static String show(String value) {
-    return value == null ? "not set" : value;
+    return value == null ? "not set" : Setting.show(value);
   }
 }

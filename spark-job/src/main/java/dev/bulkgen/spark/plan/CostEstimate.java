@@ -11,8 +11,7 @@ import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.config.InputSettings.PromptForm;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.source.PromptTable;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import dev.bulkgen.spark.source.RowTemplate;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
@@ -30,8 +29,6 @@ final class CostEstimate {
   /** Assumed where {@code max-tokens} says nothing. */
   private static final int USUAL_OUTPUT = 256;
 
-  private static final Pattern PLACE = Pattern.compile("\\{([^{}]+)}");
-
   private CostEstimate() {}
 
   static Column tokens(JobSettings settings, PromptTable table) {
@@ -46,9 +43,8 @@ final class CostEstimate {
     }
     if (form instanceof PromptForm.Template template) {
       Column sum = lit(template.text().length() / BYTES_A_TOKEN);
-      Matcher places = PLACE.matcher(template.text());
-      while (places.find()) {
-        sum = sum.plus(coalesce(column(places.group(1).trim(), table), lit(0)));
+      for (String name : RowTemplate.parse(template.text(), table.inputSchema()).columns()) {
+        sum = sum.plus(coalesce(column(name, table), lit(0)));
       }
       return sum;
     }

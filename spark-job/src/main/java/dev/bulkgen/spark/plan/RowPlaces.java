@@ -1,19 +1,13 @@
 package dev.bulkgen.spark.plan;
 
-import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.count;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.min;
-
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
-import dev.bulkgen.spark.source.PromptTable;
 import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.spark.sql.Dataset;
-import org.apache.spark.sql.Row;
 
 /**
  * Each row's place in the whole input, whatever way Spark cuts and packs the files: splits are put
@@ -33,26 +27,22 @@ final class RowPlaces implements Serializable {
     this.rows = rows;
   }
 
-  static RowPlaces of(PromptTable table) {
-    Dataset<Row> counts =
-        table
-            .rows()
-            .groupBy(PromptTable.FILE, PromptTable.BLOCK)
-            .agg(min(col(PromptTable.POSITION)), count(lit(1)))
-            .orderBy(PromptTable.FILE, PromptTable.BLOCK);
-    List<Row> found = counts.collectAsList();
+  static RowPlaces of(List<InputScan.Split> found) {
+    List<InputScan.Split> sorted = new ArrayList<>(found);
+    sorted.sort(
+        Comparator.comparing(InputScan.Split::file).thenComparingLong(InputScan.Split::block));
     Map<String, Split> splits = new HashMap<>();
     long ordinal = 0;
     long line = 1;
     String file = "";
-    for (Row row : found) {
-      if (!row.getString(0).equals(file)) {
-        file = row.getString(0);
+    for (InputScan.Split split : sorted) {
+      if (!split.file().equals(file)) {
+        file = split.file();
         line = 1;
       }
-      splits.put(name(file, row.getLong(1)), new Split(row.getLong(2), ordinal, line));
-      ordinal += row.getLong(3);
-      line += row.getLong(3);
+      splits.put(name(file, split.block()), new Split(split.firstPosition(), ordinal, line));
+      ordinal += split.lines();
+      line += split.lines();
     }
     return new RowPlaces(splits, ordinal);
   }

@@ -1,5 +1,6 @@
 package dev.bulkgen.spark.plan;
 
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
@@ -14,7 +15,11 @@ final class UnitCutter {
    *
    * @param firstOrdinal of the bin
    */
-  record Bin(long firstOrdinal, long rows, long cost, long bytes) {}
+  record Bin(long firstOrdinal, long rows, long cost, long bytes) implements Serializable {
+    Bin plus(Bin other) {
+      return new Bin(firstOrdinal, rows + other.rows, cost + other.cost, bytes + other.bytes);
+    }
+  }
 
   /** Enough units that a kill loses little and several engines stay busy. */
   private static final int UNITS_WANTED = 64;

@@ -5,14 +5,10 @@ import static org.apache.spark.sql.functions.coalesce;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.concat;
 import static org.apache.spark.sql.functions.count;
-import static org.apache.spark.sql.functions.floor;
-import static org.apache.spark.sql.functions.length;
 import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.octet_length;
 import static org.apache.spark.sql.functions.row_number;
 import static org.apache.spark.sql.functions.sha2;
 import static org.apache.spark.sql.functions.struct;
-import static org.apache.spark.sql.functions.sum;
 import static org.apache.spark.sql.functions.to_json;
 import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.when;
@@ -24,7 +20,6 @@ import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.PromptTable;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import org.apache.spark.broadcast.Broadcast;
@@ -68,18 +63,20 @@ public final class UnitPlanner {
   }
 
   /**
-   * Reads the input once for the places of its rows and once for their sizes.
+   * Reads the input once for the places of its rows and once for their sizes, by one query plan.
    *
    * @throws BulkgenException INPUT_INVALID if there are no rows, or ids that are not unique;
    *     COLUMN_NOT_FOUND
    */
   public static UnitPlanner measure(SparkSession session, JobSettings settings, PromptTable table) {
-    RowPlaces places = RowPlaces.of(table);
+    InputScan scan = InputScan.of(table, settings);
+    RowPlaces places = RowPlaces.of(scan.splits());
     Broadcast<RowPlaces> shared =
         session.sparkContext().broadcast(places, ClassTag$.MODULE$.apply(RowPlaces.class));
     Dataset<Row> placed = place(table, settings, shared);
     long binRows = UnitCutter.binRows(places.rows(), settings.run().unitRows());
-    List<UnitCutter.Bin> bins = bins(placed, binRows);
+    List<UnitCutter.Bin> bins =
+        scan.bins(places, binRows, settings.input().limit().orElse(Long.MAX_VALUE));
     if (bins.isEmpty()) {
       throw BulkgenException.of(
           ErrorCode.INPUT_INVALID, "input %s holds no rows", settings.input().path());
@@ -134,25 +131,6 @@ public final class UnitPlanner {
     return settings.input().limit().isPresent()
         ? rows.where(col("ordinal").lt(settings.input().limit().getAsLong()))
         : rows;
-  }
-
-  private static List<UnitCutter.Bin> bins(Dataset<Row> placed, long binRows) {
-    Column bytes =
-        coalesce(length(to_json(col(PromptTable.ROW))), octet_length(col(PromptTable.RAW)));
-    Iterator<Row> sums =
-        placed
-            .groupBy(floor(col("ordinal").divide(lit((double) binRows))).as("bin"))
-            .agg(count(lit(1)), sum("cost"), sum(bytes))
-            .orderBy("bin")
-            .toLocalIterator();
-    List<UnitCutter.Bin> bins = new ArrayList<>();
-    while (sums.hasNext()) {
-      Row sum = sums.next();
-      bins.add(
-          new UnitCutter.Bin(
-              sum.getLong(0) * binRows, sum.getLong(1), sum.getLong(2), sum.getLong(3)));
-    }
-    return bins;
   }
 
   private void refuseDuplicateIds() {

@@ -8,7 +8,7 @@ import java.io.Serializable;
  * @param backend for people, such as {@code cpu (vector, 2 threads)}
  * @param memoryPlan a table for people
  * @param occupancy share of the batch limit that the average step fills, 0 to 1
- * @param peakCacheBytes most that the cache held at a time
+ * @param peakCacheBytes most bytes of pages and windows in use at a time
  * @param plannedCacheBytes what the memory plan gives it
  */
 public record EngineFigures(

@@ -49,7 +49,7 @@ public final class EngineLoader {
           engine.backendDescription(),
           engine.memoryPlan().render(),
           metrics.occupancy(),
-          metrics.cacheBytes(),
+          metrics.peakCacheBytes(),
           engine.memoryPlan().cacheBytes(),
           metrics.promptTokens(),
           metrics.generatedTokens());

@@ -4,6 +4,8 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.StructType;
 
@@ -44,6 +46,13 @@ public final class Columns {
                     name,
                     setting,
                     String.join(", ", schema.fieldNames())));
+  }
+
+  /** Names as {@link #find} takes them: whatever the case. */
+  Set<String> names() {
+    Set<String> names = new TreeSet<>(String.CASE_INSENSITIVE_ORDER);
+    names.addAll(List.of(schema.fieldNames()));
+    return names;
   }
 
   public DataType type(int index) {

@@ -37,7 +37,7 @@ public final class PromptReader {
 
     record MessageJson(int column, String name) implements Plan {}
 
-    record Template(PromptTemplate template) implements Plan {}
+    record Template(RowTemplate template) implements Plan {}
   }
 
   private final Plan plan;
@@ -62,7 +62,7 @@ public final class PromptReader {
       return new PromptReader(plan, Wrapping.CHAT, settings.systemPrompt());
     }
     if (form instanceof PromptForm.Template template) {
-      Plan plan = new Plan.Template(PromptTemplate.parse(template.text(), columns));
+      Plan plan = new Plan.Template(RowTemplate.parse(template.text(), schema));
       return new PromptReader(plan, template.wrapping(), settings.systemPrompt());
     }
     PromptForm.Column column = (PromptForm.Column) form;

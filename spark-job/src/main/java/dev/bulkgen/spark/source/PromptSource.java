@@ -11,8 +11,10 @@ import static org.apache.spark.sql.functions.struct;
 import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.when;
 
+import dev.bulkgen.config.Setting;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.config.InputFormat;
 import dev.bulkgen.spark.config.InputSettings;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -54,7 +56,10 @@ public final class PromptSource {
     this.session = session;
     this.settings = settings;
     this.files = InputFiles.find(settings.path(), session.sparkContext().hadoopConfiguration());
-    this.format = settings.format().equals("auto") ? files.format() : settings.format();
+    this.format =
+        settings.format() == InputFormat.AUTO
+            ? files.format()
+            : Setting.spelling(settings.format());
   }
 
   /**

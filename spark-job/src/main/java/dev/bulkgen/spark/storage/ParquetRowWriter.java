@@ -22,8 +22,7 @@ import org.apache.spark.sql.types.StructType;
 
 /**
  * One Parquet file of Spark rows, with facts of ours in the footer. The file appears under its name
- * when it is committed and not before. The same rows give the same pages and values; only the order
- * of the encodings that Parquet's library lists for a column may differ between processes.
+ * when it is committed and not before. The same rows give the same file, to the byte.
  */
 public final class ParquetRowWriter implements Closeable {
   /** Large enough for good compression, small enough for one writer a task slot in a 1 GB heap. */
@@ -64,8 +63,9 @@ public final class ParquetRowWriter implements Closeable {
     configuration.set("spark.sql.parquet.variant.annotateLogicalType.enabled", "true");
     configuration.set("spark.sql.parquet.annotateVariantLogicalType", "true");
     try {
+      StorageFile file = new StorageFile(storage, temporary);
       ParquetWriter<InternalRow> writer =
-          new Builder(new StorageFile(storage, temporary), footer)
+          new Builder(file, footer)
               .withConf(configuration)
               .withCompressionCodec(
                   CompressionCodecName.valueOf(compression.toUpperCase(Locale.ROOT)))
@@ -118,10 +118,12 @@ public final class ParquetRowWriter implements Closeable {
   }
 
   private static final class Builder extends ParquetWriter.Builder<InternalRow, Builder> {
+    private final StorageFile file;
     private final Supplier<Map<String, String>> footer;
 
-    Builder(OutputFile file, Supplier<Map<String, String>> footer) {
+    Builder(StorageFile file, Supplier<Map<String, String>> footer) {
       super(file);
+      this.file = file;
       this.footer = footer;
     }
 
@@ -132,27 +134,41 @@ public final class ParquetRowWriter implements Closeable {
 
     @Override
     protected WriteSupport<InternalRow> getWriteSupport(Configuration configuration) {
-      return new FooterWriteSupport(footer);
+      return new FooterWriteSupport(file, footer);
     }
   }
 
   private static final class FooterWriteSupport extends ParquetWriteSupport {
+    private final StorageFile file;
     private final Supplier<Map<String, String>> footer;
 
-    FooterWriteSupport(Supplier<Map<String, String>> footer) {
+    FooterWriteSupport(StorageFile file, Supplier<Map<String, String>> footer) {
+      this.file = file;
       this.footer = footer;
     }
 
     @Override
     public FinalizedWriteContext finalizeWrite() {
+      // All row groups are written; what follows is indexes and footer.
+      file.stream.beginTail();
       return new FinalizedWriteContext(footer.get());
     }
   }
 
-  private record StorageFile(Storage storage, Path path) implements OutputFile {
+  private static final class StorageFile implements OutputFile {
+    private final Storage storage;
+    private final Path path;
+    private StableFooterStream stream;
+
+    StorageFile(Storage storage, Path path) {
+      this.storage = storage;
+      this.path = path;
+    }
+
     @Override
     public PositionOutputStream create(long blockSizeHint) throws IOException {
-      return HadoopStreams.wrap(storage.create(path));
+      stream = new StableFooterStream(HadoopStreams.wrap(storage.create(path)));
+      return stream;
     }
 
     @Override

@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.bulkgen.spark.config.Setting;
+import dev.bulkgen.spark.config.JobSetting;
 import dev.bulkgen.spark.config.SettingCatalogue;
 import dev.bulkgen.spark.job.JobConsole;
 import java.io.ByteArrayOutputStream;
@@ -37,7 +37,7 @@ class TestMain {
   void testHelpHasEverySetting() {
     assertEquals(0, run("generate", "--help"));
     String help = out.toString(StandardCharsets.UTF_8);
-    for (Setting setting : SettingCatalogue.all()) {
+    for (JobSetting setting : SettingCatalogue.all()) {
       assertTrue(help.contains("--" + setting.name()), setting.name() + " in " + help);
     }
   }
@@ -56,7 +56,7 @@ class TestMain {
   @Test
   void testAllMistakesAtOnce() {
     assertEquals(1, run("generate", "--temperature", "-1", "--top-p=2", "--model", "m"));
-    for (String part : new String[] {"temperature is -1", "top-p is 2", "--input", "--output"}) {
+    for (String part : new String[] {"temperature: -1", "top-p: 2", "--input", "--output"}) {
       assertTrue(said().contains(part), part + " in " + said());
     }
   }

@@ -1,7 +1,6 @@
 package dev.bulkgen.spark.job;
 
-import dev.bulkgen.Fixtures;
-import dev.bulkgen.spark.config.SettingsReader;
+import dev.bulkgen.spark.config.JobSettingsReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -23,16 +22,20 @@ final class JobRun {
   private static final String[] NAMES =
       "ada alan alice amir ana anders anita anna ari arun astrid aya ben bianca boris".split(" ");
 
+  private static final String MODEL =
+      Path.of("../examples/models/recall").toAbsolutePath().normalize().toString();
+
   private final SparkSession session;
   private final TreeMap<String, String> values = new TreeMap<>();
   private final ByteArrayOutputStream text = new ByteArrayOutputStream();
 
   JobRun(SparkSession session, Path input, Path output) {
     this.session = session;
-    values.put("model", Fixtures.path("models/recall").toString());
+    values.put("model", MODEL);
     values.put("input", input.toString());
     values.put("output", output.toString());
     values.put("max-tokens", "4");
+    values.put("temperature", "0");
     values.put("memory", "256MB");
     values.put("max-batch", "16");
     values.put("threads", "2");
@@ -52,7 +55,7 @@ final class JobRun {
   JobReport run() {
     PrintStream stream = new PrintStream(text, true, StandardCharsets.UTF_8);
     JobConsole console = new JobConsole(stream, stream, JobConsole.Kind.FILE);
-    return new GenerateJob(session, SettingsReader.read(values), console).run().orElse(null);
+    return new GenerateJob(session, JobSettingsReader.read(values), console).run().orElse(null);
   }
 
   /** What was said. */

@@ -1,21 +1,24 @@
-package dev.bulkgen.spark.config;
+package dev.bulkgen.config;
 
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.Locale;
 import java.util.Optional;
 
 /** The known name nearest to a mistyped one. */
 public final class Suggestion {
   private Suggestion() {}
 
-  /** Nearest by edit distance, if at most a third of its letters differ. */
+  /** Nearest by edit distance, case and underscores aside; empty if more than a third differs. */
   public static Optional<String> nearest(String typed, Collection<String> known) {
+    String name = typed.toLowerCase(Locale.ROOT).replace('_', '-');
+    int allowed = Math.max(2, name.length() / 3);
     return known.stream()
-        .min(Comparator.comparingInt(name -> distance(typed, name)))
-        .filter(name -> distance(typed, name) <= Math.max(2, name.length() / 3));
+        .min(Comparator.comparingInt(candidate -> distance(name, candidate)))
+        .filter(candidate -> distance(name, candidate) <= allowed);
   }
 
-  /** Levenshtein's distance, row by row. */
+  /** Levenshtein's edit distance: insertions, deletions and substitutions. */
   static int distance(String left, String right) {
     int[] row = new int[right.length() + 1];
     for (int column = 0; column < row.length; column++) {

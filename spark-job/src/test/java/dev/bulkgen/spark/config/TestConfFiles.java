@@ -1,17 +1,17 @@
-package dev.bulkgen.sampling;
+package dev.bulkgen.spark.config;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.bulkgen.config.EngineSettings;
+import dev.bulkgen.config.Mistakes;
 import dev.bulkgen.config.Setting;
 import dev.bulkgen.config.Settings;
-import dev.bulkgen.config.SettingsReader;
+import dev.bulkgen.model.GenerationDefaults;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -19,18 +19,12 @@ import org.junit.jupiter.api.Test;
 class TestConfFiles {
   private static final Path CONF = Path.of("../conf");
 
-  private static List<Setting<?>> known() {
-    List<Setting<?>> known = new ArrayList<>(EngineSettings.ALL);
-    known.addAll(SamplingSettings.ALL);
-    return known;
-  }
-
   @Test
   void testEveryFileParses() throws IOException {
     try (Stream<Path> files = Files.list(CONF)) {
       List<Path> found = files.filter(file -> file.toString().endsWith(".conf")).toList();
       assertFalse(found.isEmpty());
-      found.forEach(new SettingsReader(known())::read);
+      found.forEach(JobSettingsReader.reader()::read);
     }
   }
 
@@ -38,22 +32,27 @@ class TestConfFiles {
   @Test
   void testDefaultFileNamesEverySetting() throws IOException {
     StringBuilder text = new StringBuilder("bulkgen {\n");
-    List<String> names = known().stream().<String>map(Setting::name).toList();
+    List<String> names = SettingCatalogue.settings().stream().<String>map(Setting::name).toList();
     for (String line : Files.readAllLines(CONF.resolve("bulkgen.conf"))) {
       String content = line.trim().replaceFirst("^# ", "");
       if (names.contains(content.split(" = ")[0])) {
         text.append(content).append('\n');
       }
     }
-    Settings settings = new SettingsReader(known()).parse(text.append("}").toString(), "defaults");
-    for (Setting<?> setting : known()) {
+    Settings settings = JobSettingsReader.reader().parse(text.append("}").toString(), "defaults");
+    for (Setting<?> setting : SettingCatalogue.settings()) {
       assertTrue(settings.given(setting).isPresent(), setting.name() + " is missing");
       if (setting.defaultValue().isPresent()) {
         assertEquals(setting.defaultValue(), settings.given(setting), setting.name());
       }
     }
-    assertEquals(
-        new SamplingParamsBuilder().maxTokens(256).build(),
-        SamplingSettings.toBuilder(settings).build());
+    // A job takes one of the three prompt forms, so two of the lines go.
+    String one = text.toString().replaceAll("(messages-column|prompt-template) = .*", "");
+    JobSettings job =
+        JobSettingsReader.read(
+            JobSettingsReader.reader().parse(one, "defaults"),
+            GenerationDefaults.none(),
+            new Mistakes());
+    assertEquals(new SamplingParamsBuilder().maxTokens(256).build(), job.sampling());
   }
 }

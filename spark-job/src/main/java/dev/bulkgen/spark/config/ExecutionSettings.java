@@ -1,0 +1,36 @@
+package dev.bulkgen.spark.config;
+
+import dev.bulkgen.config.Setting;
+import dev.bulkgen.spark.config.RunSettings.ResumeMode;
+import java.util.List;
+
+/** The settings of how a job runs; none of them changes a row. */
+public final class ExecutionSettings {
+  private static final int MOST_UNIT_ROWS = 1_000_000;
+
+  public static final Setting<String> MASTER =
+      Setting.text("master", "url", "Spark master.").withDefault("local[*]");
+  public static final Setting<List<String>> CONF =
+      Setting.texts("conf", "Spark setting KEY=VALUE; may be repeated.")
+          .withDescribedDefault("none");
+  public static final Setting<Integer> UNIT_ROWS =
+      Setting.integer("unit-rows", 1, MOST_UNIT_ROWS, "Rows a work unit.")
+          .withDescribedDefault("by estimated cost");
+  public static final Setting<Double> MAX_ERROR_RATE =
+      Setting.number(
+              "max-error-rate", 0, 1, "Stop once more than this share of the rows has failed.")
+          .withDefault("0.01");
+  public static final Setting<ResumeMode> RESUME =
+      Setting.choice(
+              "resume", ResumeMode.class, "What to do with an output folder that was begun before.")
+          .withDefault("if-possible");
+  public static final Setting<Boolean> DRY_RUN =
+      Setting.flag("dry-run", "Print the memory plan and the unit plan, write nothing.")
+          .withDefault("false");
+
+  /** In the order of the help. */
+  public static final List<Setting<?>> ALL =
+      List.of(MASTER, CONF, UNIT_ROWS, MAX_ERROR_RATE, RESUME, DRY_RUN);
+
+  private ExecutionSettings() {}
+}

@@ -1,0 +1,10 @@
+package dev.bulkgen.spark.config;
+
+/** {@code --input-format}; AUTO goes by the files' extensions. */
+public enum InputFormat {
+  AUTO,
+  JSONL,
+  PARQUET,
+  CSV,
+  TEXT
+}

@@ -1,0 +1,179 @@
+package dev.bulkgen.spark.config;
+
+import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.EngineSettings;
+import dev.bulkgen.config.Mistakes;
+import dev.bulkgen.config.Setting;
+import dev.bulkgen.config.Settings;
+import dev.bulkgen.config.SettingsReader;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.model.GenerationDefaults;
+import dev.bulkgen.sampling.SamplingParams;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
+import dev.bulkgen.sampling.SamplingSettings;
+import dev.bulkgen.spark.config.InputSettings.PromptForm;
+import dev.bulkgen.spark.config.InputSettings.Wrapping;
+import dev.bulkgen.spark.config.OutputSettings.TokenIdColumn;
+import dev.bulkgen.spark.config.RunSettings.Mode;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+
+/**
+ * Turns settings into {@link JobSettings}: the same way from the command line, from a settings file
+ * and, on an executor, from what the driver sent.
+ */
+public final class JobSettingsReader {
+  private static final SettingsReader READER = new SettingsReader(SettingCatalogue.settings());
+
+  private final Settings given;
+  private final Mistakes mistakes;
+
+  private JobSettingsReader(Settings given, Mistakes mistakes) {
+    this.given = given;
+    this.mistakes = mistakes;
+  }
+
+  /** Knows every setting of a job. */
+  public static SettingsReader reader() {
+    return READER;
+  }
+
+  /**
+   * @param spelled {@link JobSettings#values()}
+   * @throws BulkgenException SETTING_UNKNOWN, SETTING_INVALID listing every mistake
+   */
+  public static JobSettings read(Map<String, String> spelled) {
+    return read(
+        READER.parseSpelled(spelled, "job settings"), GenerationDefaults.none(), new Mistakes());
+  }
+
+  /**
+   * @param given what is absent is taken from {@code model}, then from the defaults
+   * @param mistakes found before, told together with those found here
+   * @throws BulkgenException SETTING_UNKNOWN, SETTING_INVALID listing every mistake
+   */
+  public static JobSettings read(Settings given, GenerationDefaults model, Mistakes mistakes) {
+    JobSettingsReader reader = new JobSettingsReader(given, mistakes);
+    reader.require(EngineSettings.MODEL, DataSettings.INPUT, DataSettings.OUTPUT);
+    PromptForm form = reader.promptForm();
+    Map<String, String> sparkConf = reader.sparkConf();
+    SamplingParams sampling = reader.sampling(model);
+    mistakes.throwIfAny();
+    return new JobSettings(
+        reader.input(form),
+        reader.output(),
+        reader.run(sparkConf),
+        sampling,
+        reader.engine(),
+        reader.values(sampling));
+  }
+
+  @SafeVarargs
+  private void require(Setting<String>... settings) {
+    for (Setting<String> setting : settings) {
+      if (given.find(setting).filter(value -> !value.isBlank()).isEmpty()) {
+        mistakes.invalid("%s is missing: give --%s", setting.name(), setting.name());
+      }
+    }
+  }
+
+  private PromptForm promptForm() {
+    boolean chat =
+        given.value(DataSettings.CHAT) || given.find(DataSettings.SYSTEM_PROMPT).isPresent();
+    Wrapping wrapping = chat ? Wrapping.CHAT : Wrapping.PLAIN;
+    Optional<String> messages = given.find(DataSettings.MESSAGES_COLUMN);
+    Optional<String> template = given.find(DataSettings.PROMPT_TEMPLATE);
+    Optional<String> column = given.find(DataSettings.PROMPT_COLUMN);
+    if (Stream.of(messages, template, column).filter(Optional::isPresent).count() > 1) {
+      mistakes.invalid("give one of prompt-column, messages-column and prompt-template");
+    }
+    return messages
+        .<PromptForm>map(PromptForm.MessagesColumn::new)
+        .or(() -> template.map(text -> new PromptForm.Template(text, wrapping)))
+        .orElseGet(() -> new PromptForm.Column(column, wrapping));
+  }
+
+  private Map<String, String> sparkConf() {
+    Map<String, String> conf = new LinkedHashMap<>();
+    for (String entry : given.find(ExecutionSettings.CONF).orElse(List.of())) {
+      int equals = entry.indexOf('=');
+      if (equals < 1) {
+        mistakes.invalid("conf: '%s' is not KEY=VALUE", entry);
+      } else {
+        conf.put(entry.substring(0, equals).trim(), entry.substring(equals + 1).trim());
+      }
+    }
+    return conf;
+  }
+
+  private SamplingParams sampling(GenerationDefaults model) {
+    try {
+      return SamplingSettings.toBuilder(given).orElse(SamplingParamsBuilder.of(model)).build();
+    } catch (BulkgenException e) {
+      e.getMessage().lines().forEach(mistakes::invalid);
+      return SamplingParams.GREEDY;
+    }
+  }
+
+  private InputSettings input(PromptForm form) {
+    return new InputSettings(
+        given.value(DataSettings.INPUT),
+        given.value(DataSettings.INPUT_FORMAT),
+        form,
+        given.find(DataSettings.SYSTEM_PROMPT),
+        given.find(DataSettings.ID_COLUMN),
+        given.find(DataSettings.ANSWER_COLUMN),
+        given.find(DataSettings.LIMIT).map(OptionalLong::of).orElseGet(OptionalLong::empty));
+  }
+
+  private OutputSettings output() {
+    return new OutputSettings(
+        given.value(DataSettings.OUTPUT),
+        given.value(DataSettings.OUTPUT_COLUMN),
+        given.value(DataSettings.TOKEN_IDS)
+            ? TokenIdColumn.ALWAYS
+            : TokenIdColumn.WHEN_PROMPT_IS_IDS,
+        given.value(DataSettings.COMPRESSION));
+  }
+
+  private RunSettings run(Map<String, String> sparkConf) {
+    return new RunSettings(
+        given.value(ExecutionSettings.MASTER),
+        sparkConf,
+        given.find(ExecutionSettings.UNIT_ROWS).map(OptionalInt::of).orElseGet(OptionalInt::empty),
+        given.value(ExecutionSettings.MAX_ERROR_RATE),
+        given.value(ExecutionSettings.RESUME),
+        given.value(ExecutionSettings.DRY_RUN) ? Mode.DRY_RUN : Mode.GENERATE);
+  }
+
+  /** Without a word on threads, an engine takes as many as Spark gives to its process. */
+  private EngineConfig engine() {
+    int threads = LocalMaster.threads(given.value(ExecutionSettings.MASTER));
+    Map<String, String> fallback =
+        Map.of(EngineSettings.THREADS.name(), Setting.spell(Math.min(threads, 1024)));
+    return EngineSettings.toConfig(given.orElse(READER.parseSpelled(fallback, "master")));
+  }
+
+  /** Sampling goes in as it was resolved: an executor does not ask the model's files again. */
+  private SortedMap<String, String> values(SamplingParams sampling) {
+    SortedMap<String, String> values = new TreeMap<>();
+    for (Setting<?> setting : SettingCatalogue.settings()) {
+      given.find(setting).ifPresent(value -> values.put(setting.name(), Setting.spell(value)));
+    }
+    values.put(SamplingSettings.TEMPERATURE.name(), Setting.spell(sampling.temperature()));
+    values.put(SamplingSettings.TOP_P.name(), Setting.spell(sampling.topP()));
+    values.put(SamplingSettings.TOP_K.name(), Setting.spell(sampling.topK()));
+    values.put(SamplingSettings.MIN_P.name(), Setting.spell(sampling.minP()));
+    values.put(
+        SamplingSettings.REPETITION_PENALTY.name(), Setting.spell(sampling.repetitionPenalty()));
+    return Collections.unmodifiableSortedMap(values);
+  }
+}

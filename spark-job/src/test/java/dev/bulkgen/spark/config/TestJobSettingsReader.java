@@ -1,0 +1,171 @@
+package dev.bulkgen.spark.config;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.bulkgen.config.Mistakes;
+import dev.bulkgen.config.Settings;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.model.GenerationDefaults;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class TestJobSettingsReader {
+  private static final GenerationDefaults SILENT = GenerationDefaults.none();
+
+  private static Map<String, List<String>> with(String... pairs) {
+    Map<String, List<String>> values = new LinkedHashMap<>();
+    values.put("model", List.of("m"));
+    values.put("input", List.of("in.jsonl"));
+    values.put("output", List.of("out"));
+    for (int index = 0; index < pairs.length; index += 2) {
+      values.computeIfAbsent(pairs[index], absent -> new ArrayList<>()).add(pairs[index + 1]);
+    }
+    return values;
+  }
+
+  private static JobSettings read(Map<String, List<String>> given) {
+    return read(given, SILENT);
+  }
+
+  private static JobSettings read(Map<String, List<String>> given, GenerationDefaults model) {
+    Mistakes mistakes = new Mistakes();
+    Settings settings = JobSettingsReader.reader().parse(given, "test", mistakes);
+    return JobSettingsReader.read(settings, model, mistakes);
+  }
+
+  @Test
+  void testDefaults() {
+    JobSettings settings = read(with());
+    assertEquals(1, settings.sampling().temperature());
+    assertTrue(settings.sampling().maxTokens().isEmpty());
+    assertEquals(0.01, settings.run().maxErrorRate());
+    assertEquals("auto", settings.engine().kvCache());
+    assertEquals(64, settings.engine().maxBatch());
+  }
+
+  @Test
+  void testEveryMistakeIsToldAtOnce() {
+    Map<String, List<String>> wrong =
+        with(
+            "temperature", "-1",
+            "top-p", "1.5",
+            "top-k", "many",
+            "memory", "big",
+            "memory-fraction", "0",
+            "stop", "",
+            "temprature", "1",
+            "resume", "perhaps",
+            "conf", "x");
+    BulkgenException e = assertThrows(BulkgenException.class, () -> read(wrong));
+    assertEquals(ErrorCode.SETTING_INVALID, e.code());
+    assertEquals(9, e.getMessage().lines().count(), e.getMessage());
+    for (String part :
+        List.of(
+            "temperature: -1 is outside",
+            "top-p: 1.5 is outside",
+            "top-k: 'many' is not an integer",
+            "memory: 'big' is not a size",
+            "memory-fraction: '0' is not a number above 0 and up to 1",
+            "stop: a stop string is empty",
+            "did you mean temperature?",
+            "resume: 'perhaps' is not one of never, if-possible, always",
+            "conf: 'x'")) {
+      assertTrue(e.getMessage().contains(part), part + " in " + e.getMessage());
+    }
+  }
+
+  @Test
+  void testMissingPathsAreNamed() {
+    BulkgenException e =
+        assertThrows(BulkgenException.class, () -> JobSettingsReader.read(Map.of()));
+    assertTrue(e.getMessage().contains("--model"), e.getMessage());
+    assertTrue(e.getMessage().contains("--input"), e.getMessage());
+    assertTrue(e.getMessage().contains("--output"), e.getMessage());
+  }
+
+  @Test
+  void testTwoPromptFormsAreRefused() {
+    assertThrows(
+        BulkgenException.class, () -> read(with("prompt-column", "a", "messages-column", "b")));
+  }
+
+  @Test
+  void testOnlyRowSettingsChangeTheDigest() {
+    String base = read(with()).digest("model");
+    assertEquals(base, read(with("max-batch", "7", "master", "local[1]")).digest("model"));
+    assertEquals(base, read(with("temperature", "1.0", "chat", "no")).digest("model"));
+    assertFalse(base.equals(read(with("seed", "1")).digest("model")));
+    assertFalse(base.equals(read(with()).digest("other model")));
+  }
+
+  @Test
+  void testValuesTravel() {
+    JobSettings settings =
+        read(
+            with("stop", "a\nb", "stop", "c, d", "stop-token-ids", "5", "n", "3", "memory", "2GB"),
+            defaults(Optional.of(true)));
+    JobSettings again = JobSettingsReader.read(settings.values());
+    assertEquals(settings, again);
+    assertEquals(List.of("a\nb", "c, d"), again.sampling().stop());
+    assertEquals(0.6, again.sampling().temperature());
+  }
+
+  @Test
+  void testSettingsFile(@TempDir Path folder) throws Exception {
+    Path file = folder.resolve("job.conf");
+    Files.writeString(
+        file, "bulkgen { max-tokens = 7, stop = [\"x\", \"y\"], ignore-eos = true, seed = 3 }");
+    Settings line = JobSettingsReader.reader().parse(with("seed", "4"), "command line");
+    Settings given = line.orElse(JobSettingsReader.reader().read(file));
+    JobSettings settings = JobSettingsReader.read(given, SILENT, new Mistakes());
+    assertEquals(OptionalInt.of(7), settings.sampling().maxTokens());
+    assertEquals(List.of("x", "y"), settings.sampling().stop());
+    assertTrue(settings.sampling().ignoreEos());
+    assertEquals(4, settings.sampling().seed());
+    Files.writeString(file, "bulkgen { promt-column = x }");
+    BulkgenException e =
+        assertThrows(BulkgenException.class, () -> JobSettingsReader.reader().read(file));
+    assertTrue(e.getMessage().contains("did you mean prompt-column?"), e.getMessage());
+  }
+
+  @Test
+  void testTheModelsAdviceCountsUnlessItIsGreedy() {
+    assertTrue(read(with(), defaults(Optional.of(false))).sampling().isGreedy());
+    assertEquals(0.6, read(with(), defaults(Optional.of(true))).sampling().temperature());
+    Map<String, List<String>> given = with("temperature", "0.2");
+    assertEquals(0.2, read(given, defaults(Optional.of(false))).sampling().temperature());
+  }
+
+  private static GenerationDefaults defaults(Optional<Boolean> doSample) {
+    return new GenerationDefaults(
+        OptionalDouble.of(0.6),
+        OptionalDouble.of(0.9),
+        OptionalInt.empty(),
+        OptionalDouble.empty(),
+        OptionalDouble.empty(),
+        doSample,
+        OptionalInt.empty(),
+        OptionalInt.empty());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"local,1", "local[3],3", "'local[2,4]',2"})
+  void testLocalThreads(String master, int threads) {
+    assertEquals(threads, LocalMaster.threads(master));
+  }
+}
