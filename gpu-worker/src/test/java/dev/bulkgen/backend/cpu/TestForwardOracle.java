@@ -227,18 +227,15 @@ class TestForwardOracle {
     assertEquals(expected.length - first, actual.length);
     double smallest = Double.POSITIVE_INFINITY;
     double largest = Double.NEGATIVE_INFINITY;
-    double error = 0;
     for (int t = 0; t < actual.length; t++) {
       assertEquals(TinyCheckpoint.VOCABULARY, actual[t].length);
       for (int i = 0; i < actual[t].length; i++) {
         double difference = Math.abs(expected[first + t][i] - actual[t][i]);
         assertTrue(difference <= tolerance, "token " + t + ", logit " + i + ": " + difference);
-        error = Math.max(error, difference);
         smallest = Math.min(smallest, actual[t][i]);
         largest = Math.max(largest, actual[t][i]);
       }
     }
-    System.out.printf("largest error %.1e on logits from %.2f to %.2f%n", error, smallest, largest);
     // Logits that are all alike would hide everything.
     assertTrue(largest - smallest > 0.5, "logits from " + smallest + " to " + largest);
   }
