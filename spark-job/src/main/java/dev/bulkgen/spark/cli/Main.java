@@ -101,6 +101,9 @@ public final class Main implements Runnable {
     int equals = argument.indexOf('=');
     String name = equals < 0 ? argument : argument.substring(0, equals);
     Optional<String> nearest = Suggestion.nearest(name, known);
+    if (!name.startsWith("-") && command.getSubcommands().isEmpty()) {
+      return "'" + name + "' stands alone: is an option missing before it?";
+    }
     String kind = name.startsWith("-") ? "option" : "command";
     return kind
         + " '"

@@ -63,6 +63,7 @@ public final class JobSettingsReader {
   public static JobSettings read(Settings given, GenerationDefaults model, Mistakes mistakes) {
     JobSettingsReader reader = new JobSettingsReader(given, mistakes);
     reader.require(EngineSettings.MODEL, DataSettings.INPUT, DataSettings.OUTPUT);
+    reader.checkMaster();
     PromptForm form = reader.promptForm();
     Map<String, String> sparkConf = reader.sparkConf();
     SamplingParams sampling = reader.sampling(model);
@@ -82,6 +83,15 @@ public final class JobSettingsReader {
       if (given.find(setting).filter(value -> !value.isBlank()).isEmpty()) {
         mistakes.invalid("%s is missing: give --%s", setting.name(), setting.name());
       }
+    }
+  }
+
+  private void checkMaster() {
+    String master = given.value(ExecutionSettings.MASTER);
+    if (master.startsWith("local")
+        && !master.startsWith("local-cluster")
+        && !LocalMaster.matches(master)) {
+      mistakes.invalid("master: '%s' is not local, local[N] or local[*]", master);
     }
   }
 

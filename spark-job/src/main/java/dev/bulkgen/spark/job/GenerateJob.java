@@ -2,6 +2,7 @@ package dev.bulkgen.spark.job;
 
 import dev.bulkgen.engine.MemoryPlanner;
 import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.LocalMaster;
@@ -17,6 +18,9 @@ import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.source.PromptTable;
+import dev.bulkgen.text.ChatTemplate;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.LocalDateTime;
 import java.time.temporal.ChronoUnit;
 import java.util.Locale;
@@ -74,11 +78,30 @@ public final class GenerateJob {
   private void checkColumns(PromptTable table) {
     PromptReader prompts =
         PromptReader.create(settings.input(), table.format(), table.inputSchema());
+    requireTextFiles(prompts);
     ResultColumns.of(settings, prompts, table.inputSchema());
     dev.bulkgen.spark.source.Columns columns =
         new dev.bulkgen.spark.source.Columns(table.inputSchema());
     settings.input().idColumn().ifPresent(name -> columns.require(name, "id-column"));
     settings.input().answerColumn().ifPresent(name -> ResultColumns.requireText(columns, name));
+  }
+
+  /** What text or chat prompts need is told before anything is planned. */
+  private void requireTextFiles(PromptReader prompts) {
+    Path model = settings.engine().model();
+    if (!prompts.readsTokenIds() && !Files.exists(model.resolve("tokenizer.json"))) {
+      throw BulkgenException.of(
+          ErrorCode.TOKENIZER_INVALID,
+          "%s: there is no tokenizer.json; add it, or give prompts as token ids",
+          model);
+    }
+    if (prompts.usesChat() && !ChatTemplate.exists(model)) {
+      throw BulkgenException.of(
+          ErrorCode.CHAT_TEMPLATE_INVALID,
+          "%s: the model has no chat template; give prompts as text, without chat, messages or a"
+              + " system prompt",
+          model);
+    }
   }
 
   private UnitPlan freeze(PlanFolder folder, PromptTable table) {

@@ -124,6 +124,11 @@ public final class PromptReader {
         type.simpleString());
   }
 
+  /** Whether prompts go through the model's chat template. */
+  public boolean usesChat() {
+    return wrapping == Wrapping.CHAT;
+  }
+
   /** Whether prompts are token ids, so that the result should have them too. */
   public boolean readsTokenIds() {
     return plan instanceof Plan.Tokens;
