@@ -70,10 +70,11 @@ class TestJobSettingsReader {
             "stop", "",
             "temprature", "1",
             "resume", "perhaps",
-            "conf", "x");
+            "conf", "x",
+            "master", "local[x]");
     BulkgenException e = assertThrows(BulkgenException.class, () -> read(wrong));
     assertEquals(ErrorCode.SETTING_INVALID, e.code());
-    assertEquals(9, e.getMessage().lines().count(), e.getMessage());
+    assertEquals(10, e.getMessage().lines().count(), e.getMessage());
     for (String part :
         List.of(
             "temperature: -1 is outside",
@@ -84,7 +85,8 @@ class TestJobSettingsReader {
             "stop: a stop string is empty",
             "did you mean temperature?",
             "resume: 'perhaps' is not one of never, if-possible, always",
-            "conf: 'x'")) {
+            "conf: 'x'",
+            "master: 'local[x]' is not local")) {
       assertTrue(e.getMessage().contains(part), part + " in " + e.getMessage());
     }
   }

@@ -248,6 +248,8 @@ class TestGenerateJob {
     assertTrue(same.getMessage().contains("'usage'"), same.getMessage());
     JobRun broken = job(write("ok.jsonl", "{\"prompt\":\"ada\"}")).with("model", folder.toString());
     assertEquals(ErrorCode.MODEL_NOT_FOUND, refused(broken));
+    JobRun chat = job(folder.resolve("ok.jsonl")).with("chat", "true");
+    assertEquals(ErrorCode.CHAT_TEMPLATE_INVALID, refused(chat));
     assertFalse(Files.exists(output));
     JobRun small = job(folder.resolve("ok.jsonl")).with("memory", "1k");
     assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, refused(small));
