@@ -130,10 +130,7 @@ final class GenerateCommand implements Callable<Integer> {
     console.out().println("Report");
     console.out().print(report.render());
     String output = settings.output().path();
-    console.out().printf("Results are in %s, as Parquet; look at them with, say,%n", output);
-    console
-        .out()
-        .printf("  python3 -c \"import pandas; print(pandas.read_parquet('%s'))\"%n", output);
+    console.out().printf("Results are in %s: spark.read.parquet(\"%s\")%n", output, output);
     if (report.outcome() == JobReport.Outcome.DONE) {
       return ExitCode.DONE;
     }
