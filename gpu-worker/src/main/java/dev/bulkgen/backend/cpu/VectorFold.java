@@ -2,24 +2,40 @@ package dev.bulkgen.backend.cpu;
 
 import static dev.bulkgen.backend.cpu.CpuKernels.LANES;
 import static dev.bulkgen.backend.cpu.VectorLanes.FLOATS;
+import static dev.bulkgen.backend.cpu.VectorLanes.INTS;
 import static dev.bulkgen.backend.cpu.VectorLanes.WIDTH;
 import static dev.bulkgen.backend.cpu.VectorLanes.floats;
 
-import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 
 /**
- * The fold of interleaved sums, sixteen at a time: one by one it would take a third of the time of
- * a product of 576 columns. Halves of a row meet by loads that are half a row apart; rearranging in
- * registers would allocate on JDK 17, as would a second vector shape.
+ * The fold of interleaved sums, a vector of rows at a time: one by one it would take as long as a
+ * product of 576 columns. Two rows meet in one vector: each keeps the half that the other gives up,
+ * so that a step of the fold is one addition for both, and after the last step lane i holds the sum
+ * of row i. Nothing is loaded that was not stored as one vector, which would stall.
  */
 final class VectorFold {
   private static final int HALF = LANES / 2;
   private static final int QUARTER = LANES / 4;
-  private static final VectorMask<Float> UPPER = upperHalf();
+  private static final int PAIR = 2;
+  private static final int QUADS = 4;
 
-  // Rows folded once and twice, both [16][8]; the loads at the end read a little beyond.
-  private final float[] eighths = new float[LANES * HALF + LANES];
-  private final float[] quarters = new float[LANES * HALF + LANES];
+  // By the distance of the lanes that meet; constants, because the compiler needs to know them.
+  // A distance that is no less than the width takes whole vectors instead.
+  private static final int[] UPPER_8 = upper(HALF);
+  private static final int[] UPPER_4 = upper(QUARTER);
+  private static final int[] UPPER_2 = upper(PAIR);
+  private static final int[] UPPER_1 = upper(1);
+  private static final VectorShuffle<Float> SWAP_8 = swap(HALF);
+  private static final VectorShuffle<Float> SWAP_4 = swap(QUARTER);
+  private static final VectorShuffle<Float> SWAP_2 = swap(PAIR);
+  private static final VectorShuffle<Float> SWAP_1 = swap(1);
+
+  private final float[] quads = new float[QUADS * WIDTH]; // [4][WIDTH]
+  private final float[] folded = new float[WIDTH];
 
   /**
    * Folds rows [0, count) of {@code partials} [16][16] from {@code offset} on, and puts the sum of
@@ -33,15 +49,18 @@ final class VectorFold {
       int biasOffset,
       float[] out,
       int outOffset) {
-    byEight(partials, offset, eighths);
-    byFour(eighths, quarters);
-    if (bias == null) {
-      for (int i = 0; i < count; i++) {
-        out[outOffset + i] = lastFour(quarters, i * HALF);
+    for (int row = 0; row < count; row += WIDTH) {
+      foldToQuads(partials, offset + row * LANES, quads);
+      if (row + WIDTH <= count) {
+        foldQuads(quads, out, outOffset + row);
+      } else {
+        foldQuads(quads, folded, 0);
+        System.arraycopy(folded, 0, out, outOffset + row, count - row);
       }
-    } else {
+    }
+    if (bias != null) {
       for (int i = 0; i < count; i++) {
-        out[outOffset + i] = lastFour(quarters, i * HALF) + bias[biasOffset + i];
+        out[outOffset + i] += bias[biasOffset + i];
       }
     }
   }
@@ -56,39 +75,63 @@ final class VectorFold {
     return partials[0];
   }
 
-  private static void byEight(float[] partials, int offset, float[] eighths) {
-    if (WIDTH == LANES) {
-      for (int row = 0; row < LANES; row += 2) {
-        int at = offset + row * LANES;
-        // The load in the middle: the upper half of this row, then the lower half of the next.
-        floats(partials, at)
-            .blend(floats(partials, at + LANES), UPPER)
-            .add(floats(partials, at + HALF))
-            .intoArray(eighths, row * HALF);
+  /** Folds a vector of rows to four sums each; quad i is of rows i, i + 4 and so on. */
+  private static void foldToQuads(float[] partials, int offset, float[] quads) {
+    for (int i = 0; i < QUADS; i++) {
+      int at = offset + i * LANES;
+      FloatVector quad;
+      if (WIDTH == LANES) {
+        quad = meet(meet8(partials, at), meet8(partials, at + QUADS * LANES), UPPER_4, SWAP_4);
+      } else if (WIDTH == HALF) {
+        quad = meet(halves(partials, at), halves(partials, at + QUADS * LANES), UPPER_4, SWAP_4);
+      } else {
+        quad = halves(partials, at).add(halves(partials, at + QUARTER));
       }
-      return;
-    }
-    for (int to = 0; to < LANES * HALF; to += WIDTH) {
-      int at = offset + to + to / HALF * HALF;
-      floats(partials, at).add(floats(partials, at + HALF)).intoArray(eighths, to);
+      quad.intoArray(quads, i * WIDTH);
     }
   }
 
-  private static void byFour(float[] eighths, float[] quarters) {
-    for (int at = 0; at < LANES * HALF; at += WIDTH) {
-      floats(eighths, at).add(floats(eighths, at + QUARTER)).intoArray(quarters, at);
-    }
+  private static void foldQuads(float[] quads, float[] out, int outOffset) {
+    FloatVector even = meet(floats(quads, 0), floats(quads, 2 * WIDTH), UPPER_2, SWAP_2);
+    FloatVector odd = meet(floats(quads, WIDTH), floats(quads, 3 * WIDTH), UPPER_2, SWAP_2);
+    meet(even, odd, UPPER_1, SWAP_1).intoArray(out, outOffset);
   }
 
-  private static float lastFour(float[] quarters, int at) {
-    return (quarters[at] + quarters[at + 2]) + (quarters[at + 1] + quarters[at + 3]);
+  /** Lanes [at, at + WIDTH) plus those eight further on. */
+  private static FloatVector halves(float[] partials, int at) {
+    return floats(partials, at).add(floats(partials, at + HALF));
   }
 
-  private static VectorMask<Float> upperHalf() {
-    boolean[] lanes = new boolean[WIDTH];
-    for (int i = HALF; i < WIDTH; i++) {
-      lanes[i] = true;
+  /** The row at {@code at} and the one eight rows further on. */
+  private static FloatVector meet8(float[] partials, int at) {
+    return meet(floats(partials, at), floats(partials, at + HALF * LANES), UPPER_8, SWAP_8);
+  }
+
+  /** The rows exchange a's upper lanes for b's lower ones; by bits, as masks are slow on JDK 17. */
+  private static FloatVector meet(
+      FloatVector a, FloatVector b, int[] upper, VectorShuffle<Float> swap) {
+    IntVector first = a.reinterpretAsInts();
+    IntVector second = b.reinterpretAsInts();
+    IntVector difference =
+        first
+            .lanewise(VectorOperators.XOR, second)
+            .lanewise(VectorOperators.AND, IntVector.fromArray(INTS, upper, 0));
+    FloatVector kept = first.lanewise(VectorOperators.XOR, difference).reinterpretAsFloats();
+    FloatVector given = second.lanewise(VectorOperators.XOR, difference).reinterpretAsFloats();
+    return kept.add(given.rearrange(swap));
+  }
+
+  /** All ones in lanes whose partner at {@code distance} is below them. */
+  private static int[] upper(int distance) {
+    int[] lanes = new int[WIDTH];
+    for (int i = 0; i < WIDTH; i++) {
+      lanes[i] = (i & distance) == 0 ? 0 : -1;
     }
-    return VectorMask.fromArray(FLOATS, lanes, 0);
+    return lanes;
+  }
+
+  /** Each lane changes places with its partner at {@code distance}. */
+  private static VectorShuffle<Float> swap(int distance) {
+    return VectorShuffle.fromOp(FLOATS, i -> (i ^ distance) % WIDTH);
   }
 }

@@ -59,8 +59,13 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
     return padded(model.intermediateSize());
   }
 
+  /**
+   * An odd number of vectors: vocabularies are multiples of large powers of two, and rows that far
+   * apart would fall into the same few lines of the caches.
+   */
   int logitStride() {
-    return padded(model.vocabSize());
+    int vectors = padded(model.vocabSize()) / CpuKernels.LANES;
+    return (vectors | 1) * CpuKernels.LANES;
   }
 
   int headDim() {
