@@ -9,10 +9,15 @@ import java.util.concurrent.locks.LockSupport;
  * places of their own and never depend on the worker's number beyond its scratch memory.
  *
  * <p>Runs follow each other within microseconds while a model is computed, hence workers look for
- * the next run for a moment before they sleep.
+ * the next run for a while before they sleep. Meanwhile they offer their processor to others: the
+ * operating system may have put two of the team on one, where each would keep the other waiting,
+ * and it moves threads apart that are ready to run, but not those that sleep.
  */
 final class ThreadTeam implements AutoCloseable {
-  private static final int SPINS = 2000;
+  private static final int SPINS = 1_000;
+
+  // Longer than what lies between two steps of a running engine.
+  private static final long AWAKE_NANOS = 2_000_000;
 
   /** One piece of a run. */
   @FunctionalInterface
@@ -85,13 +90,9 @@ final class ThreadTeam implements AutoCloseable {
   }
 
   private void awaitOthers() {
-    int spins = 0;
+    Patience patience = new Patience();
     while (running.get() > 0) {
-      if (++spins < SPINS) {
-        Thread.onSpinWait();
-      } else {
-        LockSupport.park(this);
-      }
+      patience.pause(this);
     }
     task = null;
   }
@@ -99,16 +100,12 @@ final class ThreadTeam implements AutoCloseable {
   private void work(int worker) {
     int seen = 0;
     while (true) {
-      int spins = 0;
+      Patience patience = new Patience();
       while (round == seen) {
         if (closed) {
           return;
         }
-        if (++spins < SPINS) {
-          Thread.onSpinWait();
-        } else {
-          LockSupport.park(this);
-        }
+        patience.pause(this);
       }
       seen = round;
       takeTasks(worker);
@@ -147,6 +144,27 @@ final class ThreadTeam implements AutoCloseable {
     }
     if (failure instanceof Error e) {
       throw e;
+    }
+  }
+
+  /** One wait: spins, then yields, then sleeps until it is unparked. */
+  private static final class Patience {
+    private int spins;
+    private long start;
+
+    void pause(Object blocker) {
+      if (++spins < SPINS) {
+        Thread.onSpinWait();
+        return;
+      }
+      if (spins == SPINS) {
+        start = System.nanoTime();
+      }
+      if (System.nanoTime() - start < AWAKE_NANOS) {
+        Thread.yield();
+      } else {
+        LockSupport.park(blocker);
+      }
     }
   }
 

@@ -97,6 +97,7 @@ public final class BenchCommand implements Callable<Integer> {
     checkAnswers(weights);
     Roofs roofs = measureRoofs();
     BenchPrompts prompts = new BenchPrompts(weights.config().vocabSize());
+    warmUp(weights, prompts);
     Map<Integer, Double> promptRates = benchPrompts(weights, prompts, roofs);
     Map<String, Double> decodeRates = benchDecode(weights, prompts, roofs);
     compareWithJlama(weights.config().vocabSize(), prompts, promptRates, decodeRates);
@@ -125,6 +126,16 @@ public final class BenchCommand implements Callable<Integer> {
         "roof   read %.1f GB/s, copy %.1f GB/s (read + written), %.0f GFLOP/s multiply-add, %d threads",
         read / 1e9, copy / 1e9, 2 * multiplyAdds / 1e9, threads);
     return new Roofs(Math.max(read, copy), multiplyAdds);
+  }
+
+  /** Until every kernel is compiled for every batch size: times before are several times higher. */
+  private void warmUp(ModelWeights weights, BenchPrompts prompts) {
+    int shortest = contexts.stream().min(Integer::compare).orElseThrow();
+    for (int round = 0; round < 2; round++) {
+      for (int batch : batches) {
+        policies.forEach(policy -> decode(weights, prompts, policy, batch, shortest));
+      }
+    }
   }
 
   private Map<Integer, Double> benchPrompts(
