@@ -32,6 +32,7 @@ import picocli.CommandLine.Spec;
     sortOptions = false)
 public final class BenchCommand implements Callable<Integer> {
   private static final int PREFILL_TOKENS = 4_096;
+  private static final int WARM_CONTEXT = 128;
 
   @Option(
       names = "--threads",
@@ -130,10 +131,9 @@ public final class BenchCommand implements Callable<Integer> {
 
   /** Until every kernel is compiled for every batch size: times before are several times higher. */
   private void warmUp(ModelWeights weights, BenchPrompts prompts) {
-    int shortest = contexts.stream().min(Integer::compare).orElseThrow();
     for (int round = 0; round < 2; round++) {
       for (int batch : batches) {
-        policies.forEach(policy -> decode(weights, prompts, policy, batch, shortest));
+        policies.forEach(policy -> decode(weights, prompts, policy, batch, WARM_CONTEXT));
       }
     }
   }
@@ -224,7 +224,7 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private Backend open(ModelWeights weights, CacheLayout layout, int batch) {
-    int longest = contexts.stream().max(Integer::compare).orElseThrow() + DecodeRun.MAX_STEPS;
+    int longest = contexts.stream().reduce(WARM_CONTEXT, Math::max) + DecodeRun.MAX_STEPS;
     int pages = batch * layout.layers() * layout.pagesPerLayer(longest);
     CacheCapacity capacity = new CacheCapacity(pages, batch, Math.max(PREFILL_TOKENS, longest));
     return CpuBackend.open(weights, layout, capacity, threads);

@@ -19,6 +19,7 @@ final class DecodeRun {
   static final int MAX_STEPS = 160;
 
   private static final int MIN_STEPS = 5;
+  private static final int MIN_PROMPTS = 2;
   private static final int WARM_STEPS = 3;
 
   private final Backend backend;
@@ -38,7 +39,7 @@ final class DecodeRun {
     PagePool pool = pool(1, context);
     double best = Double.POSITIVE_INFINITY;
     double total = 0;
-    for (int run = 0; run < MIN_STEPS || total < enoughSeconds; run++) {
+    for (int run = 0; run < MIN_PROMPTS || total < enoughSeconds; run++) {
       SequenceCache cache = new SequenceCache(0, layout.layers());
       long start = System.nanoTime();
       prefill(pool, cache, prompts.ids(run, context));

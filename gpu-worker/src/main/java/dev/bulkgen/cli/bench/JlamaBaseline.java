@@ -45,6 +45,9 @@ final class JlamaBaseline implements AutoCloseable {
   }
 
   static JlamaBaseline load(Path classPathFile, Path modelFolder, int vocabulary) {
+    // Its template engine looks for its own classes through the thread.
+    Thread thread = Thread.currentThread();
+    ClassLoader before = thread.getContextClassLoader();
     try {
       String[] parts = Files.readString(classPathFile).trim().split(File.pathSeparator);
       URL[] urls = new URL[parts.length];
@@ -53,6 +56,7 @@ final class JlamaBaseline implements AutoCloseable {
       }
       URLClassLoader loader =
           new URLClassLoader("jlama", urls, ClassLoader.getPlatformClassLoader());
+      thread.setContextClassLoader(loader);
       Class<?> support = loader.loadClass(PACKAGE + "model.ModelSupport");
       Class<?> dtype = loader.loadClass(PACKAGE + "safetensors.DType");
       Object f32 = dtype.getField("F32").get(null);
@@ -66,6 +70,8 @@ final class JlamaBaseline implements AutoCloseable {
       return new JlamaBaseline(loader, model, logits);
     } catch (IOException | ReflectiveOperationException e) {
       throw failure(e);
+    } finally {
+      thread.setContextClassLoader(before);
     }
   }
 
