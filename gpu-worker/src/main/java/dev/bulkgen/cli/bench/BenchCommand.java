@@ -24,9 +24,9 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "bench",
     description = {
-      "Measures prompt and generation speed on a random-weight model of SmolLM2-135M's shape,",
-      "beside the roof of this machine (memory and multiply-add rate measured in the same run).",
-      "Checks first that the vectorized arithmetic equals the plain one to the bit."
+      "Measures prompt and generation speed beside the roof of this machine.",
+      "The model has SmolLM2-135M's shape and random weights; the roof is the memory and multiply-add",
+      "rate measured in the same run. Checks first that vectorized = plain arithmetic, to the bit."
     },
     mixinStandardHelpOptions = true,
     sortOptions = false)
