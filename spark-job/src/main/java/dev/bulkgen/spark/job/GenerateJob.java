@@ -15,6 +15,7 @@ import dev.bulkgen.spark.plan.UnitPlanner;
 import dev.bulkgen.spark.plugin.EngineHolder;
 import dev.bulkgen.spark.plugin.EngineLoader;
 import dev.bulkgen.spark.sink.ShardIdentity;
+import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.source.PromptTable;
@@ -80,8 +81,7 @@ public final class GenerateJob {
         PromptReader.create(settings.input(), table.format(), table.inputSchema());
     requireTextFiles(prompts);
     ResultColumns.of(settings, prompts, table.inputSchema());
-    dev.bulkgen.spark.source.Columns columns =
-        new dev.bulkgen.spark.source.Columns(table.inputSchema());
+    Columns columns = new Columns(table.inputSchema());
     settings.input().idColumn().ifPresent(name -> columns.require(name, "id-column"));
     settings.input().answerColumn().ifPresent(name -> ResultColumns.requireText(columns, name));
   }

@@ -104,15 +104,6 @@ public final class Ledger implements AutoCloseable {
     return storage;
   }
 
-  public Path output() {
-    return output;
-  }
-
-  /** How many drivers have worked on the folder, this one included. */
-  public long epoch() {
-    return lock.epoch();
-  }
-
   public Path planFolder() {
     return own("plan");
   }

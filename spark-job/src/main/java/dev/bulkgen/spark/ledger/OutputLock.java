@@ -30,7 +30,10 @@ public final class OutputLock implements AutoCloseable {
 
   private final Storage storage;
   private final Path file;
+
+  /** Counts the drivers that have worked on the folder; stands in the lock file. */
   private final long epoch;
+
   private final ScheduledExecutorService heart;
 
   private OutputLock(Storage storage, Path file, long epoch) {
@@ -128,11 +131,6 @@ public final class OutputLock implements AutoCloseable {
     } catch (BulkgenException e) {
       // The next beat tries again; the lock only goes stale after several.
     }
-  }
-
-  /** Counts the drivers that have worked on the folder. */
-  public long epoch() {
-    return epoch;
   }
 
   @Override

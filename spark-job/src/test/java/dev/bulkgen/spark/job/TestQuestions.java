@@ -17,7 +17,7 @@ import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The 1,319 questions of GSM8K's test set, in a model that is too small for some of them. */
+/** The 1,319 questions of GSM8K's test set: each ends as an answer or, if too long, as an error. */
 class TestQuestions {
   private static final int QUESTIONS = 1319;
 
