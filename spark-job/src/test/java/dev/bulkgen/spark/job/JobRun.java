@@ -78,7 +78,7 @@ final class JobRun {
   static Map<String, byte[]> shards(Path output) throws IOException {
     Map<String, byte[]> shards = new TreeMap<>();
     try (Stream<Path> files = Files.list(output)) {
-      for (Path file : files.filter(f -> f.toString().endsWith(".parquet")).toList()) {
+      for (Path file : files.filter(f -> f.getFileName().toString().startsWith("part-")).toList()) {
         shards.put(file.getFileName().toString(), Files.readAllBytes(file));
       }
     }
