@@ -1,0 +1,289 @@
+// The argument struct of every kernel: the catalogue that C++ and Java share. Java reads this file
+// (class Catalogue) and lays the fields out itself, so it keeps to a small grammar: structs of plain
+// fields, one a line, of type pointer, int, unsigned, float, long long or an earlier struct; and one
+// `// kernel matmul/NAME: Struct, THREADS` line for every kernel. Sizes are checked on both sides.
+//
+// Common words: a row is one token of one sequence in the step. `Pieces`: numbers in 16 bits, in one
+// plane (rounded) or two (the rounded number, then the rounded rest: the sum has about the precision
+// of float); a plane is [rows][stride], the planes are `...PieceStride` numbers apart. Number format
+// codes: 0 bfloat16, 1 float16. Strides are in numbers, not bytes.
+#pragma once
+
+// Where the cache lies. All sizes and offsets come from Java's CacheLayout, in bytes; see its class
+// comment for the parts. keyBits = valueBits = 16: fp16 policy, no windows.
+struct CacheView {
+  unsigned char* pages;        // [pages][kvHeads][pageHeadBytes]
+  unsigned char* windows;      // [slots][layers][kvHeads][windowHeadBytes]
+  const int* pageTable;        // [slots][layers][maxPages] page numbers
+  int layer;
+  int layers;
+  int maxPages;
+  int kvHeads;
+  int headDim;
+  int keyBits;
+  int valueBits;
+  int group;
+  int window;
+  int sink;
+  int pageTokens;
+  int pageHeadBytes;
+  int windowHeadBytes;
+  int keyScaleOffset;
+  int keyZeroOffset;
+  int valueCodeOffset;
+  int valueScaleOffset;
+  int valueZeroOffset;
+  int fp16ValueOffset;
+  int sinkValueOffset;
+  int windowKeyOffset;
+  int windowValueOffset;
+};
+
+// embedding.cu: out[row] = table[tokens[row]] as float; a token < 0 gives zeros. Grid: rows.
+// kernel embedding/embed_tokens: EmbeddingArguments, 256
+struct EmbeddingArguments {
+  const unsigned short* table;  // pieces [planes][vocabulary][stride]
+  long long pieceStride;
+  const int* tokens;            // [rows]
+  float* out;                   // [rows][outStride]
+  int stride;
+  int outStride;
+  int width;
+  int pieces;
+  int format;
+};
+
+// norm.cu: pieces of norm(x[rowIndex[row]]) · weight (+ bias); columns width..outStride become 0.
+// RMS: x / sqrt(mean(x²) + epsilon); layer: (x − mean) / sqrt(variance + epsilon). Grid: rows.
+// kernel norm/rms_norm: NormArguments, 256
+// kernel norm/layer_norm: NormArguments, 256
+struct NormArguments {
+  const float* x;           // [..][stride]
+  const int* rowIndex;      // [rows] row of x for each row of out; null: the same
+  const float* weight;      // [width]
+  const float* bias;        // [width] or null
+  unsigned short* out;      // pieces [planes][rows][outStride]
+  long long outPieceStride;
+  int* broken;              // [rows of x], set to 1 where a row is not finite; or null
+  int stride;
+  int outStride;
+  int width;
+  int pieces;
+  int format;
+  float epsilon;
+};
+
+// matmul.cu: acc[m][n] = Σ_k x[m][k] · weight[n][k] in float, then by epilogue
+//   0 store     out[m][n] = acc + bias[n]
+//   1 add       out[m][n] += acc + bias[n]
+//   2 silu      outPieces[m][j] = silu(acc of gate j) · (acc of up j): the weight's rows are gate and
+//               up interleaved by 8 (row 16i + r: gate 8i + r for r < 8, up 8i + r − 8 else)
+//   3 gelu      outPieces[m][n] = gelu(acc + bias[n]), exact error function
+//   4 gelu tanh outPieces[m][n] = the tanh form
+// depth is a multiple of 64 (zero-padded on both sides); columns any (of silu a multiple of 16: the
+// pairs); xStride and weight stride = depth. The order of each element's sum depends on (columns,
+// depth) alone. Pieces written beyond the last column up to outStride become 0.
+// kernel matmul/matmul_bf16: MatmulArguments, 128
+// kernel matmul/matmul_bf16_wide: MatmulArguments, 256
+// kernel matmul/matmul_fp16: MatmulArguments, 128
+// kernel matmul/matmul_fp16_wide: MatmulArguments, 256
+struct MatmulArguments {
+  const unsigned short* x;       // pieces [xPieces][rows][depth]
+  long long xPieceStride;
+  const unsigned short* weight;  // pieces [weightPieces][columns][depth]
+  long long weightPieceStride;
+  const float* bias;             // [columns] or null
+  float* out;                    // [rows][outStride], epilogues 0 and 1
+  unsigned short* outPieces;     // [outPieceCount][rows][outStride], epilogues 2 to 4
+  long long outPieceStride;
+  float* partials;               // of splits of depth: [splits][rows][columns]; null with 1 split
+  int* arrivals;                 // [tiles], 0 before and after the kernel; null with 1 split
+  int rows;
+  int columns;
+  int depth;
+  int splits;                    // of depth, fixed by (columns, depth); grid.z
+  int outStride;
+  int xPieces;
+  int weightPieces;
+  int outPieceCount;
+  int epilogue;
+};
+
+// rotary.cu: per row and head: query/key norm if given, rotation of halves by the position's angles;
+// queries · queryScale to `query`; K and V rounded to float16, of a prompt into keys and values, of a
+// decode row into the cache (window, sink, or fp16 page). Rows with position < 0 are skipped.
+// kernel rotary/rotate_prompt: RotaryArguments, 128
+// kernel rotary/rotate_decode: RotaryArguments, 128
+struct RotaryArguments {
+  CacheView cache;            // rotate_decode only
+  const float* qkv;           // [rows][qkvStride]: queries, keys, values side by side
+  const float* cosSin;        // [maxPositions][headDim]: cosines of the pairs, then sines
+  const int* positions;       // [rows], −1: no row
+  const int* slots;           // [rows], rotate_decode only
+  const float* queryNorm;     // [headDim] or null
+  const float* keyNorm;       // [headDim] or null
+  float* query;               // [rows][queryHeads][headDim]
+  unsigned short* keys;       // float16 [rows][kvHeads][headDim], rotate_prompt only
+  unsigned short* values;     // likewise
+  int qkvStride;
+  int queryHeads;
+  int kvHeads;
+  int headDim;
+  float queryScale;           // log2(e) / sqrt(headDim): attention takes powers of 2
+  float epsilon;
+};
+
+// prefill_attention.cu: causal attention of whole prompts side by side. A block handles one tile of
+// 64 query rows of one sequence and one query head. Grid: (tiles, queryHeads).
+// kernel prefill_attention/prefill_attention: PrefillAttentionArguments, 128
+struct PrefillAttentionArguments {
+  const float* query;           // [rows][queryHeads][headDim], scaled
+  const unsigned short* keys;   // float16 [rows][kvHeads][headDim]
+  const unsigned short* values;
+  unsigned short* out;          // pieces [planes][rows][outStride]
+  long long outPieceStride;
+  const int* tileSequence;      // [tiles]
+  const int* tileStart;         // [tiles] first query of the tile, counted in its sequence
+  const int* firstRow;          // [sequences]
+  const int* length;            // [sequences]
+  int queryHeads;
+  int kvHeads;
+  int headDim;
+  int slidingWindow;            // 0: none
+  int outStride;
+  int pieces;                   // of out; 2 also: queries and probabilities in two pieces
+  int format;
+};
+
+// cache.cu: keeps a prefilled prompt: pages, sink and window as the state machine has them after
+// `length` tokens. Grid: (chunks of pageTokens tokens of the longest prompt, kvHeads, sequences).
+// kernel cache/store_prompt: StorePromptArguments, 128
+struct StorePromptArguments {
+  CacheView cache;
+  const unsigned short* keys;   // float16 [rows][kvHeads][headDim]
+  const unsigned short* values;
+  const int* firstRow;          // [sequences]
+  const int* length;            // [sequences]
+  const int* slots;             // [sequences]
+};
+
+// cache.cu: after a decode step has attended, quantizes what the row's token (at `positions[row]`)
+// pushes out of the windows: K a whole window, V the oldest token. Grid: (rows, kvHeads).
+// kernel cache/flush_window: FlushArguments, 128
+struct FlushArguments {
+  CacheView cache;
+  const int* positions;         // [rows], −1: no row
+  const int* slots;             // [rows]
+};
+
+// decode_attention.cu: one new token a row against its cached context, which holds the new token
+// already (in the window, or in the fp16 page). The context after the sink is cut at multiples of
+// splitTokens; the sink goes with split 0. Grid: (splits, kvHeads, rows); splits beyond a row's own
+// do nothing. Results of a split are not normalized: out = Σ 2^(score − max) · v, sum = Σ 2^(score − max).
+// kernel decode_attention/decode_attention_fp16: DecodeAttentionArguments, 128
+// kernel decode_attention/decode_attention_kivi: DecodeAttentionArguments, 128
+struct DecodeAttentionArguments {
+  CacheView cache;
+  const float* query;           // [rows][queryHeads][headDim], scaled
+  const int* positions;         // [rows], −1: no row
+  const int* slots;             // [rows]
+  float* partialOut;            // [rows][maxSplits][queryHeads][headDim]
+  float* partialMax;            // [rows][maxSplits][queryHeads]
+  float* partialSum;            // [rows][maxSplits][queryHeads]
+  int queryHeads;
+  int splitTokens;
+  int maxSplits;
+  int slidingWindow;            // 0: none; splits wholly before it do nothing
+  int pieces;                   // 2: queries and probabilities in two pieces
+};
+
+// decode_attention.cu: merges the splits of a row in their order by log-sum-exp. Grid: (rows, queryHeads).
+// kernel decode_attention/merge_splits: MergeSplitsArguments, 128
+struct MergeSplitsArguments {
+  const float* partialOut;
+  const float* partialMax;
+  const float* partialSum;
+  const int* positions;         // [rows], −1: writes zeros
+  unsigned short* out;          // pieces [planes][rows][outStride]
+  long long outPieceStride;
+  int sink;
+  int queryHeads;
+  int headDim;
+  int splitTokens;
+  int maxSplits;
+  int slidingWindow;
+  int outStride;
+  int pieces;
+  int format;
+};
+
+// How one row is sampled; an array of these lies in device memory. The meaning and order of all steps
+// is that of Java's TokenSampler and PhiloxRandom.
+struct SamplingRow {
+  int slot;               // row of counts; < 0: no row
+  int step;               // tokens generated so far
+  int sampleIndex;
+  int topK;               // 0: off
+  unsigned seedLow;
+  unsigned seedHigh;
+  unsigned rowHashLow;
+  unsigned rowHashHigh;
+  float inverseTemperature;  // 0: greedy
+  float topP;             // 1: off
+  float minP;             // 0: off
+  float repetitionPenalty;   // 1: off
+  float presencePenalty;
+  float frequencyPenalty;
+  int heldBackBegin;      // of heldBack: tokens that become −infinity
+  int heldBackEnd;
+};
+
+// sampling.cu: one block a row. tokens[row] becomes the token, or −1 where a logit is NaN or the
+// largest is infinite; logprobs (if not null) the natural log-probability of the token before
+// penalties and temperature; counts are kept up to date where not null.
+// kernel sampling/sample_tokens: SampleArguments, 512
+struct SampleArguments {
+  float* logits;               // [rows][stride], spent afterwards
+  const SamplingRow* samplings;  // [rows]
+  const int* heldBack;
+  unsigned short* counts;      // [slots][vocabulary]: bit 15 in the prompt, else times generated; or null
+  float* scratch;              // [rows][stride] or null where no row needs it
+  int* tokens;                 // [rows]
+  float* logprobs;             // [rows] or null
+  int* topTokens;              // [rows][topCount] likeliest first, or null
+  float* topLogprobs;          // [rows][topCount]
+  int topCount;                // 0 to 20
+  int vocabulary;
+  int stride;
+};
+
+// sampling.cu: clears the counts of a slot and marks the prompt's tokens. Grid: sequences.
+// kernel sampling/count_prompt: CountPromptArguments, 256
+struct CountPromptArguments {
+  unsigned short* counts;      // [slots][vocabulary]
+  const int* tokens;           // [rows]
+  const int* firstRow;         // [sequences]
+  const int* length;           // [sequences]
+  const int* slots;            // [sequences]
+  int vocabulary;
+};
+
+// copy.cu: target[targetIndex[i]] = source[sourceIndex[i]] for blocks of `bytes` bytes (a multiple of
+// 4); a null index means i. Grid: (chunks of 4096 bytes, count).
+// kernel copy/copy_blocks: CopyBlocksArguments, 256
+struct CopyBlocksArguments {
+  unsigned char* target;
+  const unsigned char* source;
+  const int* targetIndex;
+  const int* sourceIndex;
+  long long bytes;
+};
+
+// copy.cu: table[indices[i]] = values[i]. Grid: ceil(count / 256).
+// kernel copy/scatter_ints: ScatterArguments, 256
+struct ScatterArguments {
+  int* table;
+  const int* indices;
+  const int* values;
+  int count;
+};
