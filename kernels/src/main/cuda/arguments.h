@@ -1,7 +1,7 @@
 // The argument struct of every kernel: the catalogue that C++ and Java share. Java reads this file
 // (class Catalogue) and lays the fields out itself, so it keeps to a small grammar: structs of plain
 // fields, one a line, of type pointer, int, unsigned, float, long long or an earlier struct; and one
-// `// kernel matmul/NAME: Struct, THREADS` line for every kernel. Sizes are checked on both sides.
+// `// kernel FILE/NAME: Struct, THREADS` line for every kernel. Sizes are checked on both sides.
 //
 // Common words: a row is one token of one sequence in the step. `Pieces`: numbers in 16 bits, in one
 // plane (rounded) or two (the rounded number, then the rounded rest: the sum has about the precision
