@@ -111,7 +111,8 @@ struct MatmulArguments {
 
 // rotary.cu: per row and head: query/key norm if given, rotation of halves by the position's angles;
 // queries · queryScale to `query`; K and V rounded to float16, of a prompt into keys and values, of a
-// decode row into the cache (window, sink, or fp16 page). Rows with position < 0 are skipped.
+// decode row into the cache (window, sink, or fp16 page). Rows with position < 0 are skipped. Grid:
+// (rows, ceil((queryHeads + 2 · kvHeads) / 4)).
 // kernel rotary/rotate_prompt: RotaryArguments, 128
 // kernel rotary/rotate_decode: RotaryArguments, 128
 struct RotaryArguments {
@@ -135,7 +136,21 @@ struct RotaryArguments {
 
 // prefill_attention.cu: causal attention of whole prompts side by side. A block handles one tile of
 // 64 query rows of one sequence and one query head. Grid: (tiles, queryHeads).
-// kernel prefill_attention/prefill_attention: PrefillAttentionArguments, 128
+// The kernel's number is the largest head it takes; with `two_pieces`, queries, probabilities and out
+// come in two pieces, else in one. Columns of out beyond queryHeads · headDim up to outStride become 0.
+// Tiles begin at multiples of 64 of their sequence.
+// kernel prefill_attention/prefill_attention_32: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_32_two_pieces: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_64: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_64_two_pieces: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_96: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_96_two_pieces: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_128: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_128_two_pieces: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_192: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_192_two_pieces: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_256: PrefillAttentionArguments, 128
+// kernel prefill_attention/prefill_attention_256_two_pieces: PrefillAttentionArguments, 128
 struct PrefillAttentionArguments {
   const float* query;           // [rows][queryHeads][headDim], scaled
   const unsigned short* keys;   // float16 [rows][kvHeads][headDim]
@@ -151,7 +166,6 @@ struct PrefillAttentionArguments {
   int headDim;
   int slidingWindow;            // 0: none
   int outStride;
-  int pieces;                   // of out; 2 also: queries and probabilities in two pieces
   int format;
 };
 
