@@ -1,0 +1,183 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.kernels.Catalogue;
+import java.util.LinkedHashSet;
+import java.util.Set;
+import java.util.function.UnaryOperator;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUresult;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * A device in use: its context, memory, streams and kernels. Belongs to one thread, the one that
+ * opened it or last called {@link #attach}; calls from another are refused.
+ *
+ * <p>The device's primary context is used, which cuBLAS would take as well.
+ */
+public final class CudaContext implements AutoCloseable {
+  private final CudaDevice device;
+  private final CUcontext context;
+  private final Set<CudaResource> open = new LinkedHashSet<>();
+  private final DeviceAllocator allocator;
+  private final KernelLibrary kernels;
+  private Thread owner = Thread.currentThread();
+  private boolean closed;
+
+  private CudaContext(int ordinal, UnaryOperator<DeviceAllocator> memory) {
+    device = CudaDevice.of(ordinal);
+    context = new CUcontext();
+    CudaErrors.check(
+        JCudaDriver.cuDevicePrimaryCtxRetain(context, CudaDevice.handle(ordinal)),
+        "cuDevicePrimaryCtxRetain",
+        device.name());
+    try {
+      CudaErrors.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+      kernels = KernelLibrary.load(this, Catalogue.load(), ModuleImages.ofDriver());
+      allocator = memory.apply(DriverAllocator.of(device)).tracked();
+    } catch (RuntimeException | Error e) {
+      release(e);
+      throw e;
+    }
+  }
+
+  /**
+   * Opens device {@code ordinal} for the calling thread.
+   *
+   * @throws BulkgenException DEVICE_UNAVAILABLE where there is no driver, no such device, or no
+   *     kernels that run on it
+   */
+  public static CudaContext open(int ordinal) {
+    return open(ordinal, UnaryOperator.identity());
+  }
+
+  /** As above; {@code memory} decorates the allocator, which is tracked in any case. */
+  public static CudaContext open(int ordinal, UnaryOperator<DeviceAllocator> memory) {
+    return new CudaContext(ordinal, memory);
+  }
+
+  public CudaDevice device() {
+    return device;
+  }
+
+  public KernelLibrary kernels() {
+    return kernels;
+  }
+
+  /**
+   * Memory of the device, uninitialized.
+   *
+   * @param what it will hold, for messages
+   * @throws BulkgenException DEVICE_OUT_OF_MEMORY with the sizes
+   */
+  public DeviceMemory allocate(long bytes, String what) {
+    check();
+    return allocator.allocate(bytes, what);
+  }
+
+  /**
+   * Memory of the host that the device copies from and to without help, uninitialized.
+   *
+   * @throws BulkgenException DEVICE_OUT_OF_MEMORY where the host does not lock so much
+   */
+  public PinnedMemory allocatePinned(int bytes, String what) {
+    check();
+    return new PinnedMemory(this, bytes, what);
+  }
+
+  public CudaStream newStream(String what) {
+    check();
+    return new CudaStream(this, what);
+  }
+
+  public CudaEvent newEvent(String what) {
+    check();
+    return new CudaEvent(this, what);
+  }
+
+  /** Waits for all work of the device; a failure of earlier work shows here. */
+  public void synchronize() {
+    check();
+    CudaErrors.check(JCudaDriver.cuCtxSynchronize(), "cuCtxSynchronize");
+  }
+
+  /** Free bytes of the device now, other programs' use taken off. */
+  public long freeBytes() {
+    check();
+    long[] free = new long[1];
+    long[] total = new long[1];
+    CudaErrors.check(JCudaDriver.cuMemGetInfo(free, total), "cuMemGetInfo");
+    return free[0];
+  }
+
+  /** Makes the calling thread the owner; the former one must be done with the context. */
+  public void attach() {
+    owner = Thread.currentThread();
+    check();
+    CudaErrors.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+  }
+
+  void check() {
+    if (Thread.currentThread() != owner || closed) {
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL,
+          "the context of device %d %s",
+          device.ordinal(),
+          closed
+              ? "is closed"
+              : "belongs to the thread " + owner.getName() + "; attach it to this one first");
+    }
+  }
+
+  void opened(CudaResource resource) {
+    open.add(resource);
+  }
+
+  void closed(CudaResource resource) {
+    open.remove(resource);
+  }
+
+  /**
+   * Gives everything back, whatever goes wrong on the way; the first problem is thrown and holds
+   * the others.
+   *
+   * @throws BulkgenException INTERNAL naming what nobody had closed
+   */
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+    check();
+    Cleanup cleanup = new Cleanup();
+    cleanup.run(this::reportOpen);
+    cleanup.run(kernels::close);
+    cleanup.run(allocator::close);
+    closed = true;
+    cleanup.run(this::releaseContext);
+    cleanup.finish();
+  }
+
+  private void reportOpen() {
+    if (!open.isEmpty()) {
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL, "device %d: not closed: %s", device.ordinal(), open);
+    }
+  }
+
+  private void releaseContext() {
+    CudaErrors.checkRelease(
+        JCudaDriver.cuDevicePrimaryCtxRelease(CudaDevice.handle(device.ordinal())),
+        "cuDevicePrimaryCtxRelease",
+        device.name());
+  }
+
+  private void release(Throwable failure) {
+    int code = JCudaDriver.cuDevicePrimaryCtxRelease(CudaDevice.handle(device.ordinal()));
+    if (code != CUresult.CUDA_SUCCESS) {
+      failure.addSuppressed(
+          new IllegalStateException("cuDevicePrimaryCtxRelease: " + CudaErrors.describe(code)));
+    }
+  }
+}
