@@ -164,6 +164,7 @@ struct PrefillAttentionArguments {
   int queryHeads;
   int kvHeads;
   int headDim;
+  int firstQueryRow;            // row of keys that row 0 of query and out belongs to
   int slidingWindow;            // 0: none
   int outStride;
   int format;

@@ -185,7 +185,7 @@ DEVICE void store(const float (&out)[S::depth / 8][4], const Softmax& softmax,
     float inverse = softmax.inverse(half);
     int position = warpStart + lane.row + half * 8;
     if (position < tile.length) {
-      uint16_t* target = a.out + tile.row(position) * a.outStride + tile.head * a.headDim;
+      uint16_t* target = a.out + tile.queryRow(position) * a.outStride + tile.head * a.headDim;
 #pragma unroll
       for (int n = 0; n < S::depth / 8; n++) {
         int column = n * 8 + lane.column;
@@ -218,7 +218,7 @@ DEVICE void clearPadding(const QueryTile& tile) {
   for (int i = int(threadIdx.x); i < rows * pairs * S::pieces; i += threads) {
     int row = i / pairs % rows;
     uint16_t* target = a.out + i / pairs / rows * a.outPieceStride;
-    target += tile.row(tile.start + row) * a.outStride + width + i % pairs * 2;
+    target += tile.queryRow(tile.start + row) * a.outStride + width + i % pairs * 2;
     *reinterpret_cast<uint32_t*>(target) = 0;
   }
 }

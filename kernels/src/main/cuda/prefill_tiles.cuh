@@ -59,7 +59,9 @@ struct QueryTile {
     return a.slidingWindow > 0 ? max(0, position + 1 - a.slidingWindow) : 0;
   }
   DEVICE int lastPosition() const { return min(start + queryTile, length) - 1; }
-  DEVICE size_t row(int position) const { return size_t(firstRow) + position; }
+  // Rows of K and V, and of queries and out.
+  DEVICE size_t keyRow(int position) const { return size_t(firstRow) + position; }
+  DEVICE size_t queryRow(int position) const { return size_t(firstRow) - a.firstQueryRow + position; }
 };
 
 // A lane's place in the warp's matrices: rows `row` and row + 8, columns `column` and the next of each
@@ -89,7 +91,7 @@ struct Query {
         int column = step * 16 + i / 2 * 8 + lane.column;
         float2 x = make_float2(0, 0);
         if (position < tile.length && column < tile.a.headDim) {
-          size_t row = tile.row(position) * tile.a.queryHeads + tile.head;
+          size_t row = tile.queryRow(position) * tile.a.queryHeads + tile.head;
           x = *reinterpret_cast<const float2*>(tile.a.query + row * tile.a.headDim + column);
         }
         float low = x.x * queryLift;
@@ -132,7 +134,7 @@ template <class S>
 DEVICE void copyTile(uint16_t* shared, const uint16_t* source, const QueryTile& tile, int start) {
   int headDim = tile.a.headDim;
   size_t stride = size_t(tile.a.kvHeads) * headDim;
-  const uint16_t* head = source + tile.row(start) * stride + size_t(tile.kvHead) * headDim;
+  const uint16_t* head = source + tile.keyRow(start) * stride + size_t(tile.kvHead) * headDim;
   int rows = tile.length - start;
   if (headDim % copyNumbers == 0) {
     // Neighbouring threads copy up to 128 bytes of a row, whole cache lines where rows are aligned.
