@@ -82,11 +82,20 @@ struct NormArguments {
 //   4 gelu tanh outPieces[m][n] = the tanh form
 // depth is a multiple of 64 (zero-padded on both sides); columns any (of silu a multiple of 16: the
 // pairs); xStride and weight stride = depth. The order of each element's sum depends on (columns,
-// depth) alone. Pieces written beyond the last column up to outStride become 0.
-// kernel matmul/matmul_bf16: MatmulArguments, 128
+// depth) alone. Pieces written beyond the last column up to outStride become 0. matmul.cu has the tiles
+// of the kernels. Grid: (tiles, 1, splits), or (tiles) where a block goes through all splits itself.
+// kernel matmul/matmul_bf16_rows16: MatmulArguments, 128
+// kernel matmul/matmul_bf16_rows32: MatmulArguments, 128
+// kernel matmul/matmul_bf16_rows64: MatmulArguments, 128
+// kernel matmul/matmul_bf16_rows128: MatmulArguments, 256
 // kernel matmul/matmul_bf16_wide: MatmulArguments, 256
-// kernel matmul/matmul_fp16: MatmulArguments, 128
+// kernel matmul/matmul_bf16_pieces: MatmulArguments, 128
+// kernel matmul/matmul_fp16_rows16: MatmulArguments, 128
+// kernel matmul/matmul_fp16_rows32: MatmulArguments, 128
+// kernel matmul/matmul_fp16_rows64: MatmulArguments, 128
+// kernel matmul/matmul_fp16_rows128: MatmulArguments, 256
 // kernel matmul/matmul_fp16_wide: MatmulArguments, 256
+// kernel matmul/matmul_fp16_pieces: MatmulArguments, 128
 struct MatmulArguments {
   const unsigned short* x;       // pieces [xPieces][rows][depth]
   long long xPieceStride;
@@ -96,12 +105,12 @@ struct MatmulArguments {
   float* out;                    // [rows][outStride], epilogues 0 and 1
   unsigned short* outPieces;     // [outPieceCount][rows][outStride], epilogues 2 to 4
   long long outPieceStride;
-  float* partials;               // of splits of depth: [splits][rows][columns]; null with 1 split
-  int* arrivals;                 // [tiles], 0 before and after the kernel; null with 1 split
+  float* partials;               // [tiles][splits][tile's numbers]; null where grid.z is 1
+  int* arrivals;                 // [tiles], 0 before and after the kernel; null where grid.z is 1
   int rows;
   int columns;
   int depth;
-  int splits;                    // of depth, fixed by (columns, depth); grid.z
+  int splits;                    // of depth, fixed by (columns, depth)
   int outStride;
   int xPieces;
   int weightPieces;

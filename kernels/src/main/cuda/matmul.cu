@@ -1,0 +1,75 @@
+// Matrix product of activations [rows][depth] and a weight [columns][depth] on tensor cores
+// (mma m16n8k16, float sums), with what follows it fused in. MatmulArguments says what is computed.
+//
+// Few rows (decode): the weight is read once and memory is the bound, so tiles are as wide in columns
+// as the reads of x from the second-level cache demand (a tile of r rows and c columns reads r / c
+// bytes of x for every byte of the weight), and the splits of depth run side by side to keep every
+// multiprocessor reading. Many rows (prefill): the tensor cores are the bound, tiles are large, and a
+// block goes through the splits one after the other and adds them in registers: no partial sum leaves
+// the block, and the bits are those of the splits side by side.
+//
+//   kernel    tile       threads  shared memory            splits
+//   rows16     16 x 64     128    5 stages of 10 KB        side by side
+//   rows32     32 x 128    128    4 stages of 20 KB        side by side
+//   rows64     64 x 128    128    4 stages of 24 KB        side by side
+//   rows128   128 x 128    256    3 stages of 32 KB        either way
+//   wide      128 x 256    256    2 stages of 48 KB        one only
+//   pieces     64 x 128    128    2 stages of up to 48 KB  either way
+//
+// All but `pieces` take x and the weight in one piece. Grid: (tiles, 1, splits side by side).
+#include "matmul_epilogue.cuh"
+
+template <class Format, class T, bool Pieces, Splits Mode>
+DEVICE void multiplyTile(const MatmulArguments& a) {
+  const TilePlace place = placeOfBlock<T>(a);
+  Sums<T> sums = {};
+  sumTile<Format, T, Pieces, Mode>(a, place, sums);
+  if constexpr (Mode == Splits::sideBySide || Mode == Splits::either) {
+    if (gridDim.z > 1 && !mergeSplits<T>(a, place.index, sums)) return;
+  }
+  finishTile<Format, T>(a, place, sums);
+}
+
+using TileOf16Rows = Tile<1, 4, 16, 16, 5>;
+using TileOf32Rows = Tile<1, 4, 32, 32, 4>;
+using TileOf64Rows = Tile<1, 4, 64, 32, 4>;
+using TileOf128Rows = Tile<2, 4, 64, 32, 3>;
+using WideTile = Tile<2, 4, 64, 64, 2>;
+using PiecesTile = Tile<1, 4, 64, 32, 2>;
+
+KERNEL(matmul_bf16_rows16, MatmulArguments, 128) {
+  multiplyTile<Bfloat, TileOf16Rows, false, Splits::sideBySide>(a);
+}
+KERNEL(matmul_bf16_rows32, MatmulArguments, 128) {
+  multiplyTile<Bfloat, TileOf32Rows, false, Splits::sideBySide>(a);
+}
+KERNEL(matmul_bf16_rows64, MatmulArguments, 128) {
+  multiplyTile<Bfloat, TileOf64Rows, false, Splits::sideBySide>(a);
+}
+KERNEL(matmul_bf16_rows128, MatmulArguments, 256) {
+  multiplyTile<Bfloat, TileOf128Rows, false, Splits::either>(a);
+}
+KERNEL(matmul_bf16_wide, MatmulArguments, 256) {
+  multiplyTile<Bfloat, WideTile, false, Splits::none>(a);
+}
+KERNEL(matmul_bf16_pieces, MatmulArguments, 128) {
+  multiplyTile<Bfloat, PiecesTile, true, Splits::either>(a);
+}
+KERNEL(matmul_fp16_rows16, MatmulArguments, 128) {
+  multiplyTile<Half, TileOf16Rows, false, Splits::sideBySide>(a);
+}
+KERNEL(matmul_fp16_rows32, MatmulArguments, 128) {
+  multiplyTile<Half, TileOf32Rows, false, Splits::sideBySide>(a);
+}
+KERNEL(matmul_fp16_rows64, MatmulArguments, 128) {
+  multiplyTile<Half, TileOf64Rows, false, Splits::sideBySide>(a);
+}
+KERNEL(matmul_fp16_rows128, MatmulArguments, 256) {
+  multiplyTile<Half, TileOf128Rows, false, Splits::either>(a);
+}
+KERNEL(matmul_fp16_wide, MatmulArguments, 256) {
+  multiplyTile<Half, WideTile, false, Splits::none>(a);
+}
+KERNEL(matmul_fp16_pieces, MatmulArguments, 128) {
+  multiplyTile<Half, PiecesTile, true, Splits::either>(a);
+}
