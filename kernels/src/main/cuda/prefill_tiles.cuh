@@ -60,8 +60,8 @@ struct QueryTile {
   }
   DEVICE int lastPosition() const { return min(start + queryTile, length) - 1; }
   // Rows of K and V, and of queries and out.
-  DEVICE size_t keyRow(int position) const { return size_t(firstRow) + position; }
-  DEVICE size_t queryRow(int position) const { return size_t(firstRow) - a.firstQueryRow + position; }
+  DEVICE size_t keyRow(int position) const { return size_t(firstRow + position); }
+  DEVICE size_t queryRow(int position) const { return size_t(firstRow - a.firstQueryRow + position); }
 };
 
 // A lane's place in the warp's matrices: rows `row` and row + 8, columns `column` and the next of each
