@@ -28,24 +28,48 @@ public final class PhiloxRandom {
   private static final int WEYL_1 = 0xBB67AE85;
   private static final double UNIT = 0x1p-53;
 
-  private final int key0;
-  private final int key1;
+  private final long seed;
   private final int sampleIndex;
   private final long rowHash;
 
   public PhiloxRandom(long seed, String rowKey, int sampleIndex) {
-    this.key0 = (int) seed;
-    this.key1 = (int) (seed >>> 32);
+    this.seed = seed;
     this.sampleIndex = sampleIndex;
     this.rowHash = rowHash(rowKey);
   }
 
   /** The draw of {@code step} (0 for the first generated token), uniform in [0, 1). */
   public double uniform(int step) {
+    return bits(step) * UNIT;
+  }
+
+  /**
+   * The same draw, as a whole number in [0, bound): the draw times bound, rounded down, exactly.
+   *
+   * @param bound from 1 to 2^62 − 1
+   */
+  public long below(int step, long bound) {
+    // (bits · 2^10 · bound · 2) / 2^64 = bits / 2^53 · bound; both factors stay below 2^63.
+    return Math.multiplyHigh(bits(step) << 10, bound << 1);
+  }
+
+  /** The key of the cipher: low half, high half. */
+  public long seed() {
+    return seed;
+  }
+
+  public long rowHash() {
+    return rowHash;
+  }
+
+  public int sampleIndex() {
+    return sampleIndex;
+  }
+
+  private long bits(int step) {
     int[] block = {step, sampleIndex, (int) rowHash, (int) (rowHash >>> 32)};
-    encrypt(block, key0, key1);
-    long bits = (block[0] & 0xFFFFFFFFL) << 21 | block[1] >>> 11;
-    return bits * UNIT;
+    encrypt(block, (int) seed, (int) (seed >>> 32));
+    return (block[0] & 0xFFFFFFFFL) << 21 | block[1] >>> 11;
   }
 
   /** 64 bits that depend on the key's text alone, the same on every JVM. */

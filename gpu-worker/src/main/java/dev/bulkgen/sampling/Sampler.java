@@ -1,11 +1,15 @@
 package dev.bulkgen.sampling;
 
 import dev.bulkgen.error.BulkgenException;
+import java.util.Optional;
 
 /**
  * Chooses the next token of one sequence: penalties, temperature, top-k, top-p, min-p and the draw,
  * in that order. Keeps the sequence's token counts and its Philox counter, so it belongs to one
  * sequence and is told of every token.
+ *
+ * <p>A backend either calls {@link #sample} with logits in host memory, or, where {@link #onDevice}
+ * has a value, chooses by it on its device and calls {@link #accept}; both lead to the same tokens.
  */
 public interface Sampler {
 
@@ -15,4 +19,14 @@ public interface Sampler {
    * @throws BulkgenException NUMERIC_FAILURE if a logit is NaN or all are −∞
    */
   int sample(float[] logits, int offset, int vocabSize);
+
+  /** The next choice in a form for devices; empty if the sampler can choose on the host alone. */
+  default Optional<DeviceSampling> onDevice() {
+    return Optional.empty();
+  }
+
+  /** Takes the token that a device chose by {@link #onDevice} as the sequence's next. */
+  default void accept(int token) {
+    throw new UnsupportedOperationException("this sampler chooses on the host alone");
+  }
 }

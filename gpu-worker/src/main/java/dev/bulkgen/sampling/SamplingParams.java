@@ -62,4 +62,17 @@ public record SamplingParams(
   public boolean isGreedy() {
     return temperature == 0;
   }
+
+  /** True if the next token depends on how often tokens have been there. */
+  public boolean isPenalized() {
+    return repetitionPenalty != 1 || presencePenalty != 0 || frequencyPenalty != 0;
+  }
+
+  /**
+   * What logits are multiplied by; of greedy sampling it means nothing. At the most the largest
+   * float, as a temperature close to 0 must not turn 0 · (1 / temperature) into NaN.
+   */
+  public float inverseTemperature() {
+    return (float) Math.min(Float.MAX_VALUE, 1 / temperature);
+  }
 }

@@ -4,6 +4,7 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.tensor.ExactMath;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -24,12 +25,20 @@ import java.util.TreeSet;
  *   <li>the draw by inverse cumulative distribution in the order of token ids.
  * </ol>
  *
- * Equal logits at a cut: lower ids stay. Probabilities come from {@link ExactMath} and are added in
- * double, in the order of token ids, so the token is the same on every CPU (P1).
+ * Equal logits at a cut: lower ids stay. Probabilities come from {@link ExactMath} and become whole
+ * numbers, multiples of 2^−{@value #MASS_BITS} of the largest (what is less likely is never drawn):
+ * whole numbers have the same sum in every order, so the token is the same on every CPU, and on
+ * devices that add in parallel and count in histograms (P1).
  */
 public final class TokenSampler implements Sampler {
+  /** The mass of the largest probability is 2 to this; 2^22 tokens then add up to 2^61. */
+  private static final int MASS_BITS = 39;
+
+  private static final float MASS_UNIT = 0x1p39f;
   private static final int BUCKET_SHIFT = 19;
-  private static final int BUCKETS = (Float.floatToRawIntBits(1f) >>> BUCKET_SHIFT) + 1;
+  private static final int BUCKETS =
+      (Float.floatToRawIntBits(Float.POSITIVE_INFINITY) >>> BUCKET_SHIFT) + 1;
+  private static final int[] NONE = {};
   private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
 
   private final SamplingParams params;
@@ -37,6 +46,7 @@ public final class TokenSampler implements Sampler {
   private final TokenCounts seen;
   private final PhiloxRandom random;
   private final float inverseTemperature;
+  private final float topP;
   private int generated;
 
   /**
@@ -47,19 +57,15 @@ public final class TokenSampler implements Sampler {
       SamplingParams params, int[] prompt, Set<Integer> endTokens, PhiloxRandom random) {
     this.params = params;
     this.random = random;
-    boolean penalized =
-        params.repetitionPenalty() != 1
-            || params.presencePenalty() != 0
-            || params.frequencyPenalty() != 0;
-    this.seen = penalized ? new TokenCounts() : null;
-    if (penalized) {
+    this.seen = params.isPenalized() ? new TokenCounts() : null;
+    if (seen != null) {
       for (int token : prompt) {
         seen.add(token, 0);
       }
     }
     this.heldBack = heldBack(params, endTokens);
-    // A temperature close to 0 must not turn 0 · (1 / temperature) into NaN.
-    this.inverseTemperature = (float) Math.min(Float.MAX_VALUE, 1 / params.temperature());
+    this.inverseTemperature = params.inverseTemperature();
+    this.topP = (float) params.topP();
   }
 
   /** Bytes of buffers per sampling thread, for the memory plan. */
@@ -72,16 +78,27 @@ public final class TokenSampler implements Sampler {
     penalize(logits, offset, vocabSize);
     int best = largest(logits, offset, vocabSize);
     int token = params.isGreedy() ? best : draw(logits, offset, vocabSize, logits[offset + best]);
+    accept(token);
+    return token;
+  }
+
+  @Override
+  public Optional<DeviceSampling> onDevice() {
+    int[] heldBackNow = generated < params.minTokens() ? heldBack : NONE;
+    return Optional.of(new DeviceSampling(params, random, heldBackNow, generated));
+  }
+
+  @Override
+  public void accept(int token) {
     generated++;
     if (seen != null) {
       seen.add(token, 1);
     }
-    return token;
   }
 
   private static int[] heldBack(SamplingParams params, Set<Integer> endTokens) {
     if (params.minTokens() == 0) {
-      return new int[0];
+      return NONE;
     }
     Set<Integer> all = new TreeSet<>(params.stopTokenIds());
     if (!params.ignoreEos()) {
@@ -108,7 +125,8 @@ public final class TokenSampler implements Sampler {
         (token, count) -> {
           float logit = logits[offset + token];
           logit = logit > 0 ? logit / repetition : logit * repetition;
-          logits[offset + token] = logit - frequency * count - (count > 0 ? presence : 0);
+          // Fused, because device compilers fuse where they are not told.
+          logits[offset + token] = Math.fma(-frequency, count, logit) - (count > 0 ? presence : 0);
         });
   }
 
@@ -143,33 +161,32 @@ public final class TokenSampler implements Sampler {
     float[] weights = scratch.weights(vocabSize);
     boolean topK = params.topK() > 0 && params.topK() < vocabSize;
     long cut = topK ? kthLargest(scratch, logits, offset, vocabSize, params.topK()) : 0;
-    float floor = (float) params.minP();
-    double total = 0;
+    long total = 0;
     for (int i = 0; i < vocabSize; i++) {
       float logit = logits[offset + i];
       boolean kept = !topK || key(logit, i) >= cut;
       weights[i] = kept ? ExactMath.exp((logit - max) * inverseTemperature) : 0;
-      total += weights[i];
+      total += mass(weights[i]);
     }
-    if (params.topP() < 1) {
-      total = keepTopP(scratch, logits, offset, vocabSize, total);
+    if (topP < 1) {
+      total = keepTopP(scratch, logits, offset, vocabSize, max, total);
     }
-    if (floor > 0) {
-      total = keepMinP(weights, vocabSize, floor);
+    if (params.minP() > 0) {
+      total = keepMinP(weights, vocabSize, (float) params.minP());
     }
-    double target = random.uniform(generated) * total;
-    double cumulative = 0;
-    int last = 0;
-    for (int i = 0; i < vocabSize; i++) {
-      if (weights[i] > 0) {
-        cumulative += weights[i];
-        last = i;
-        if (cumulative > target) {
-          break;
-        }
+    long target = random.below(generated, total);
+    int token = 0;
+    while (true) {
+      target -= mass(weights[token]);
+      if (target < 0) {
+        return token;
       }
+      token++;
     }
-    return last;
+  }
+
+  private static long mass(float weight) {
+    return (long) (weight * MASS_UNIT);
   }
 
   /** Orders tokens by logit, and by descending id among equals; larger is likelier. */
@@ -222,65 +239,74 @@ public final class TokenSampler implements Sampler {
   }
 
   /** Cuts all but the smallest set of likeliest tokens that has the mass; the mass that stays. */
-  private double keepTopP(
-      Scratch scratch, float[] logits, int offset, int vocabSize, double total) {
+  private long keepTopP(
+      Scratch scratch, float[] logits, int offset, int vocabSize, float max, long total) {
     float[] weights = scratch.weights(vocabSize);
-    double limit = params.topP() * total;
+    long limit = (long) Math.ceil((double) topP * total);
     // Only the bucket that the cut goes through is sorted.
-    double[] masses = scratch.clearedMasses();
+    long[] masses = scratch.clearedMasses();
     for (int i = 0; i < vocabSize; i++) {
-      masses[bucket(weights[i])] += weights[i];
+      masses[bucket(logits[offset + i], max)] += mass(weights[i]);
     }
-    int bucket = masses.length - 1;
-    double before = 0;
-    while (bucket > 0 && before + masses[bucket] < limit) {
-      before += masses[bucket--];
+    int bucket = 0;
+    long before = 0;
+    while (before + masses[bucket] < limit) {
+      before += masses[bucket++];
     }
-    long cut = cutInBucket(scratch, logits, offset, vocabSize, bucket, limit - before);
-    double kept = 0;
+    long cut = cutInBucket(scratch, logits, offset, vocabSize, max, bucket, limit - before);
+    long kept = 0;
     for (int i = 0; i < vocabSize; i++) {
-      int own = bucket(weights[i]);
-      if (own < bucket || own == bucket && key(logits[offset + i], i) < cut) {
+      int own = bucket(logits[offset + i], max);
+      if (own > bucket || own == bucket && key(logits[offset + i], i) < cut) {
         weights[i] = 0;
       }
-      kept += weights[i];
+      kept += mass(weights[i]);
     }
     return kept;
   }
 
   /** The last key of a bucket that stays while the mass before it is below {@code limit}. */
   private static long cutInBucket(
-      Scratch scratch, float[] logits, int offset, int vocabSize, int bucket, double limit) {
+      Scratch scratch,
+      float[] logits,
+      int offset,
+      int vocabSize,
+      float max,
+      int bucket,
+      long limit) {
     float[] weights = scratch.weights(vocabSize);
     long[] keys = scratch.keys(vocabSize);
     int count = 0;
     for (int i = 0; i < vocabSize; i++) {
-      if (bucket(weights[i]) == bucket) {
+      if (bucket(logits[offset + i], max) == bucket) {
         keys[count++] = key(logits[offset + i], i);
       }
     }
     Arrays.sort(keys, 0, count);
     long cut = Long.MAX_VALUE;
-    double before = 0;
+    long before = 0;
     for (int i = count - 1; i >= 0 && before < limit; i--) {
       cut = keys[i];
-      before += weights[token(keys[i])];
+      before += mass(weights[token(keys[i])]);
     }
     return cut;
   }
 
-  /** Orders weights in [0, 1] coarsely: 16 buckets for every power of two. */
-  private static int bucket(float weight) {
-    return Float.floatToRawIntBits(weight) >>> BUCKET_SHIFT;
+  /**
+   * Orders logits coarsely, the largest first: 16 buckets for every power of two of the distance
+   * from {@code max}.
+   */
+  private static int bucket(float logit, float max) {
+    return Float.floatToRawIntBits(max - logit + 0f) >>> BUCKET_SHIFT;
   }
 
-  private static double keepMinP(float[] weights, int vocabSize, float floor) {
-    double kept = 0;
+  private static long keepMinP(float[] weights, int vocabSize, float floor) {
+    long kept = 0;
     for (int i = 0; i < vocabSize; i++) {
       if (weights[i] < floor) { // the largest weight is exp(0) = 1
         weights[i] = 0;
       }
-      kept += weights[i];
+      kept += mass(weights[i]);
     }
     return kept;
   }
@@ -289,9 +315,9 @@ public final class TokenSampler implements Sampler {
   private static final class Scratch {
     private float[] weights = new float[0];
     private long[] keys = new long[0];
-    private final double[] masses = new double[BUCKETS];
+    private final long[] masses = new long[BUCKETS];
 
-    double[] clearedMasses() {
+    long[] clearedMasses() {
       Arrays.fill(masses, 0);
       return masses;
     }

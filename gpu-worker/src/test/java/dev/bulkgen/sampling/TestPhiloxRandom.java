@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.math.BigDecimal;
 import java.util.HashSet;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -41,6 +42,18 @@ class TestPhiloxRandom {
     PhiloxRandom.encrypt(block, 0x89abcdef, 0x01234567);
     long bits = Integer.toUnsignedLong(block[0]) << 21 | block[1] >>> 11;
     assertEquals(bits * 0x1p-53, new PhiloxRandom(0x0123456789abcdefL, "row-7", 2).uniform(5));
+  }
+
+  /** Against the product in unlimited precision. */
+  @Test
+  void testBelow() {
+    PhiloxRandom random = new PhiloxRandom(9, "below", 1);
+    for (long bound : new long[] {1, 2, 7, 1L << 39, (1L << 39) + 1, (1L << 61) - 1, 1L << 61}) {
+      for (int step = 0; step < 50; step++) {
+        BigDecimal exact = new BigDecimal(random.uniform(step)).multiply(new BigDecimal(bound));
+        assertEquals(exact.toBigInteger().longValueExact(), random.below(step, bound));
+      }
+    }
   }
 
   @Test

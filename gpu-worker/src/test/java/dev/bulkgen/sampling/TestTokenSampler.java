@@ -207,6 +207,42 @@ class TestTokenSampler {
     }
   }
 
+  @Test
+  void testTokensChosenElsewhereAdvanceLikeOwn() {
+    SamplingParamsBuilder builder =
+        new SamplingParamsBuilder()
+            .repetitionPenalty(1.3)
+            .presencePenalty(0.2)
+            .frequencyPenalty(0.1)
+            .temperature(1.5)
+            .minTokens(4)
+            .stopTokenIds(Set.of(1))
+            .seed(8);
+    TokenSampler own = sampler(builder, 2, 3);
+    TokenSampler told = sampler(builder, 2, 3);
+    for (int step = 0; step < 30; step++) {
+      DeviceSampling facts = told.onDevice().orElseThrow();
+      assertEquals(step, facts.step());
+      assertArrayEquals(step < 4 ? new int[] {1} : new int[0], facts.heldBack());
+      float[] logits = LOGITS.clone();
+      int token = own.sample(logits, 0, logits.length);
+      if (step % 3 == 0) {
+        float[] toldLogits = LOGITS.clone();
+        assertEquals(token, told.sample(toldLogits, 0, toldLogits.length));
+        assertArrayEquals(logits, toldLogits);
+      } else {
+        told.accept(token);
+      }
+    }
+  }
+
+  @Test
+  void testOtherSamplersStayOnTheHost() {
+    Sampler sampler = (logits, offset, vocabSize) -> 0;
+    assertTrue(sampler.onDevice().isEmpty());
+    assertThrows(UnsupportedOperationException.class, () -> sampler.accept(0));
+  }
+
   private static int byDefinition(
       float[] logits, int topK, double topP, double minP, double temperature, double uniform) {
     Integer[] order = IntStream.range(0, logits.length).boxed().toArray(Integer[]::new);
