@@ -264,14 +264,13 @@ struct SamplingRow {
 
 // sampling.cu: one block a row. tokens[row] becomes the token, or −1 where a logit is NaN or the
 // largest is infinite; logprobs (if not null) the natural log-probability of the token before
-// penalties and temperature; counts are kept up to date where not null.
+// penalties and temperature; the counts of rows with penalties are kept up to date.
 // kernel sampling/sample_tokens: SampleArguments, 512
 struct SampleArguments {
-  float* logits;               // [rows][stride], spent afterwards
+  float* logits;               // [rows][stride], afterwards −infinity where held back
   const SamplingRow* samplings;  // [rows]
   const int* heldBack;
   unsigned short* counts;      // [slots][vocabulary]: bit 15 in the prompt, else times generated; or null
-  float* scratch;              // [rows][stride] or null where no row needs it
   int* tokens;                 // [rows]
   float* logprobs;             // [rows] or null
   int* topTokens;              // [rows][topCount] likeliest first, or null
