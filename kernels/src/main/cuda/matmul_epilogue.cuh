@@ -9,10 +9,12 @@ constexpr int epilogueAdd = 1;
 constexpr int epilogueSilu = 2;
 constexpr int epilogueGelu = 3;
 
-// Eight numbers more than the tile's columns: lines of the same column pair, four lines apart at
-// least, lie in different banks.
+// The columns that pass at a time: of wide tiles not all fit.
 template <class T>
-constexpr int sumStride = T::columns + 8;
+constexpr int panelColumns = T::columns < 128 ? T::columns : 128;
+// Eight numbers more, so that the lines that a warp writes lie in different banks.
+template <class T>
+constexpr int sumStride = panelColumns<T> + 8;
 
 DEVICE float silu(float x) { return x / (1.0f + expf(-x)); }
 DEVICE float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f)); }
@@ -20,28 +22,35 @@ DEVICE float geluTanh(float x) {
   return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
 }
 
+DEVICE float activate(const MatmulArguments& a, float x) {
+  return a.epilogue == epilogueGelu ? gelu(x) : geluTanh(x);
+}
+
 DEVICE bool isAligned(const void* address, int bytes) {
   return reinterpret_cast<uintptr_t>(address) % bytes == 0;
 }
 
-// Lays the block's sums out as [rows][sumStride] in shared memory.
+// Lays the sums of a panel of columns out as [rows][sumStride] in shared memory.
 template <class T>
-DEVICE float* gatherSums(const Sums<T>& sums) {
+DEVICE const float* gatherSums(const Sums<T>& sums, int panel) {
   float* gathered = reinterpret_cast<float*>(sharedMemory());
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
-  float* own = gathered + (warp / T::columnWarps * T::warpRows + lane / 4) * sumStride<T> +
-               warp % T::columnWarps * T::warpColumns + lane % 4 * 2;
-  // The stages lie in the same place, and other warps may still read them.
+  const int column = warp % T::columnWarps * T::warpColumns;
+  // Others may still read what lies there: stages, or the panel before.
   __syncthreads();
+  if (column / panelColumns<T> == panel) {
+    float* own = gathered + (warp / T::columnWarps * T::warpRows + lane / 4) * sumStride<T> +
+                 column % panelColumns<T> + lane % 4 * 2;
 #pragma unroll
-  for (int i = 0; i < T::rowFragments; ++i) {
+    for (int i = 0; i < T::rowFragments; ++i) {
 #pragma unroll
-    for (int j = 0; j < T::columnFragments; ++j) {
-      const float(&s)[4] = sums[i][j];
-      float* upper = own + i * 16 * sumStride<T> + j * 8;
-      *reinterpret_cast<float2*>(upper) = make_float2(s[0], s[1]);
-      *reinterpret_cast<float2*>(upper + 8 * sumStride<T>) = make_float2(s[2], s[3]);
+      for (int j = 0; j < T::columnFragments; ++j) {
+        const float(&s)[4] = sums[i][j];
+        float* upper = own + i * 16 * sumStride<T> + j * 8;
+        *reinterpret_cast<float2*>(upper) = make_float2(s[0], s[1]);
+        *reinterpret_cast<float2*>(upper + 8 * sumStride<T>) = make_float2(s[2], s[3]);
+      }
     }
   }
   __syncthreads();
@@ -93,8 +102,9 @@ DEVICE void storePieces(const MatmulArguments& a, int row, int column, int width
       values[e] -= Format::toFloat(rounded[e]);
     }
     if (column + 4 <= width && isAligned(out, 8)) {
-      *reinterpret_cast<uint2*>(out) =
-          make_uint2(rounded[0] | uint32_t(rounded[1]) << 16, rounded[2] | uint32_t(rounded[3]) << 16);
+      const uint32_t low = rounded[0] | uint32_t(rounded[1]) << 16;
+      const uint32_t high = rounded[2] | uint32_t(rounded[3]) << 16;
+      *reinterpret_cast<uint2*>(out) = make_uint2(low, high);
       continue;
     }
 #pragma unroll
@@ -105,49 +115,49 @@ DEVICE void storePieces(const MatmulArguments& a, int row, int column, int width
 }
 
 template <class T>
-DEVICE void finishSums(const MatmulArguments& a, const TilePlace& place, const float* sums) {
-  constexpr int rowQuads = T::columns / 4;
+DEVICE void finishSums(const MatmulArguments& a, int firstRow, int firstColumn, const float* sums) {
+  constexpr int rowQuads = panelColumns<T> / 4;
   for (int i = threadIdx.x; i < T::rows * rowQuads; i += T::threads) {
     const int row = i / rowQuads;
     const int quad = i % rowQuads * 4;
-    const int column = place.firstColumn + quad;
-    if (place.firstRow + row >= a.rows || column >= a.columns) continue;
-    storeSums(a, place.firstRow + row, column,
+    const int column = firstColumn + quad;
+    if (firstRow + row >= a.rows || column >= a.columns) continue;
+    storeSums(a, firstRow + row, column,
               biasedSums(a, sums + row * sumStride<T> + quad, column));
   }
 }
 
 // silu(gate) · up of columns that alternate by 8.
 template <class Format, class T>
-DEVICE void finishGated(const MatmulArguments& a, const TilePlace& place, const float* sums) {
-  constexpr int rowQuads = T::columns / 8;
+DEVICE void finishGated(const MatmulArguments& a, int firstRow, int firstColumn, const float* sums) {
+  constexpr int rowQuads = panelColumns<T> / 8;
   for (int i = threadIdx.x; i < T::rows * rowQuads; i += T::threads) {
     const int row = i / rowQuads;
     const int quad = i % rowQuads * 4;
     const int gate = quad / 8 * 16 + quad % 8;
-    if (place.firstRow + row >= a.rows || place.firstColumn + gate >= a.columns) continue;
+    if (firstRow + row >= a.rows || firstColumn + gate >= a.columns) continue;
     const float* from = sums + row * sumStride<T> + gate;
-    const float4 g = biasedSums(a, from, place.firstColumn + gate);
-    const float4 u = biasedSums(a, from + 8, place.firstColumn + gate + 8);
+    const float4 g = biasedSums(a, from, firstColumn + gate);
+    const float4 u = biasedSums(a, from + 8, firstColumn + gate + 8);
     storePieces<Format>(
-        a, place.firstRow + row, place.firstColumn / 2 + quad, a.columns / 2,
+        a, firstRow + row, firstColumn / 2 + quad, a.columns / 2,
         make_float4(silu(g.x) * u.x, silu(g.y) * u.y, silu(g.z) * u.z, silu(g.w) * u.w));
   }
 }
 
 template <class Format, class T>
-DEVICE void finishActivated(const MatmulArguments& a, const TilePlace& place, const float* sums) {
-  constexpr int rowQuads = T::columns / 4;
+DEVICE void finishActivated(const MatmulArguments& a, int firstRow, int firstColumn,
+                            const float* sums) {
+  constexpr int rowQuads = panelColumns<T> / 4;
   for (int i = threadIdx.x; i < T::rows * rowQuads; i += T::threads) {
     const int row = i / rowQuads;
     const int quad = i % rowQuads * 4;
-    const int column = place.firstColumn + quad;
-    if (place.firstRow + row >= a.rows || column >= a.columns) continue;
+    const int column = firstColumn + quad;
+    if (firstRow + row >= a.rows || column >= a.columns) continue;
     const float4 v = biasedSums(a, sums + row * sumStride<T> + quad, column);
-    storePieces<Format>(a, place.firstRow + row, column, a.columns,
-                        a.epilogue == epilogueGelu
-                            ? make_float4(gelu(v.x), gelu(v.y), gelu(v.z), gelu(v.w))
-                            : make_float4(geluTanh(v.x), geluTanh(v.y), geluTanh(v.z), geluTanh(v.w)));
+    storePieces<Format>(a, firstRow + row, column, a.columns,
+                        make_float4(activate(a, v.x), activate(a, v.y), activate(a, v.z),
+                                    activate(a, v.w)));
   }
 }
 
@@ -166,17 +176,18 @@ DEVICE void clearPadding(const MatmulArguments& a, const TilePlace& place, int w
 
 template <class Format, class T>
 DEVICE void finishTile(const MatmulArguments& a, const TilePlace& place, const Sums<T>& sums) {
-  const float* gathered = gatherSums<T>(sums);
-  if (a.epilogue <= epilogueAdd) {
-    finishSums<T>(a, place, gathered);
-    return;
+  for (int panel = 0; panel < T::columns / panelColumns<T>; ++panel) {
+    const float* gathered = gatherSums<T>(sums, panel);
+    const int firstColumn = place.firstColumn + panel * panelColumns<T>;
+    if (a.epilogue <= epilogueAdd) {
+      finishSums<T>(a, place.firstRow, firstColumn, gathered);
+    } else if (a.epilogue == epilogueSilu) {
+      finishGated<Format, T>(a, place.firstRow, firstColumn, gathered);
+    } else {
+      finishActivated<Format, T>(a, place.firstRow, firstColumn, gathered);
+    }
   }
-  if (a.epilogue == epilogueSilu) {
-    finishGated<Format, T>(a, place, gathered);
-  } else {
-    finishActivated<Format, T>(a, place, gathered);
-  }
-  if (place.lastColumns) {
+  if (place.lastColumns && a.epilogue >= epilogueSilu) {
     clearPadding<T>(a, place, a.epilogue == epilogueSilu ? a.columns / 2 : a.columns);
   }
 }
