@@ -4,9 +4,11 @@ import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
 import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
-import java.util.function.IntFunction;
+import java.util.Optional;
 import java.util.function.IntPredicate;
 
 /**
@@ -17,24 +19,40 @@ import java.util.function.IntPredicate;
  * @param pages in the pool, each of one layer
  */
 public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int pages) {
+  /** A prompt of one token, and one token for it. */
+  private static final int LEAST_MODEL_LEN = 2;
+
   private static final int[] SAMPLE_LENGTHS = {512, 2048, 8192, 32768, 131072};
+
+  /** What a plan would start from: workspaces shrink with the longest sequence and the batch. */
+  public interface Demands {
+    MemoryDemand of(int maxModelLen, int maxBatch);
+  }
+
+  /** Whether something fits at a longest sequence and a batch. */
+  public interface Limits {
+    boolean test(int maxModelLen, int maxBatch);
+  }
 
   /**
    * Divides the budget. Slots get at most half of what is left for the cache, so that a batch limit
    * set high cannot starve the pages; neither is more than a full batch of longest sequences needs.
    *
    * @param maxModelLen longest sequence, prompt and output, in tokens
-   * @param demands by longest sequence: workspaces shrink with it
+   * @param maxBatch most sequences in flight
    * @throws BulkgenException MEMORY_PLAN_REFUSED if not even one sequence of the longest length
-   *     fits; the message names the budget that would do and the length that would fit
+   *     fits; the message names the budget that would do, and the length and the batch that would
+   *     fit
    */
-  public static MemoryPlan of(
-      CacheLayout layout, int maxModelLen, IntFunction<MemoryDemand> demands) {
-    MemoryDemand demand = demands.apply(maxModelLen);
+  public static MemoryPlan of(CacheLayout layout, int maxModelLen, int maxBatch, Demands demands) {
+    MemoryDemand demand = demands.of(maxModelLen, maxBatch);
     long cacheBudget = demand.cacheBudget();
     if (!fits(layout, demand)) {
-      int fitting = largest(maxModelLen, length -> fits(layout, demands.apply(length)));
-      throw refused(layout, demand, fitting);
+      throw refused(
+          layout,
+          demand,
+          smaller(
+              maxModelLen, maxBatch, (length, batch) -> fits(layout, demands.of(length, batch))));
     }
     long window = layout.windowBytes();
     long longestPages = pagesOf(layout, demand.maxModelLen());
@@ -130,10 +148,9 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
     return layout.sequenceBytes(demand.maxModelLen()) <= demand.cacheBudget();
   }
 
-  private static BulkgenException refused(CacheLayout layout, MemoryDemand demand, int fitting) {
+  private static BulkgenException refused(
+      CacheLayout layout, MemoryDemand demand, Optional<String> smaller) {
     long needed = demand.fixedBytes() + layout.sequenceBytes(demand.maxModelLen());
-    String shorter =
-        fitting > 1 ? String.format(Locale.ROOT, ", or lower max-model-len to %d", fitting) : "";
     return BulkgenException.of(
         ErrorCode.MEMORY_PLAN_REFUSED,
         "the memory budget is %s (%d bytes), but one sequence of %d tokens in %s needs %s beside %s"
@@ -149,7 +166,31 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
             : "weights, workspace and logits",
         ByteSize.format(needed),
         needed,
-        shorter);
+        smaller.map(settings -> ", or lower " + settings).orElse(""));
+  }
+
+  /**
+   * Settings that pass where {@code maxModelLen} and {@code maxBatch} do not, in words such as
+   * {@code max-model-len to 512, or max-batch to 8}; empty if no length of a prompt and a token
+   * passes at any batch.
+   */
+  public static Optional<String> smaller(int maxModelLen, int maxBatch, Limits passes) {
+    List<String> ways = new ArrayList<>();
+    int length = largest(maxModelLen, candidate -> passes.test(candidate, maxBatch));
+    if (length >= LEAST_MODEL_LEN) {
+      ways.add("max-model-len to " + length);
+    }
+    int batch = largest(maxBatch, candidate -> passes.test(maxModelLen, candidate));
+    if (batch > 0) {
+      ways.add("max-batch to " + batch);
+    }
+    if (ways.isEmpty()) {
+      int alone = largest(maxModelLen, candidate -> passes.test(candidate, 1));
+      if (alone >= LEAST_MODEL_LEN) {
+        ways.add("max-batch to 1 and max-model-len to " + alone);
+      }
+    }
+    return ways.isEmpty() ? Optional.empty() : Optional.of(String.join(", or ", ways));
   }
 
   /** The largest of 1 to {@code high} that passes, where all below it do; 0 if none does. */

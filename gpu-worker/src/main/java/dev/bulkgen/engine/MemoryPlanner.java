@@ -17,6 +17,7 @@ import dev.bulkgen.model.ModelDescription;
 import dev.bulkgen.sampling.TokenSampler;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /** Makes the memory plan of an engine from its settings and config.json alone. */
 public final class MemoryPlanner {
@@ -49,7 +50,12 @@ public final class MemoryPlanner {
   public MemoryPlan plan() {
     CachePolicy policy = CachePolicy.parse(config.kvCache(), description.config());
     CacheLayout layout = CacheLayout.of(policy, description.config());
-    MemoryPlan plan = MemoryPlan.of(layout, maxModelLen(), length -> demand(layout, length));
+    MemoryPlan plan =
+        MemoryPlan.of(
+            layout,
+            maxModelLen(),
+            config.maxBatch(),
+            (length, batch) -> demand(layout, length, batch));
     requireHeap(plan);
     return plan;
   }
@@ -63,17 +69,21 @@ public final class MemoryPlanner {
       return;
     }
     CacheLayout layout = plan.layout();
-    int fitting =
-        MemoryPlan.largest(maxModelLen(), length -> demand(layout, length).workspace() <= most);
+    Optional<String> smaller =
+        MemoryPlan.smaller(
+            maxModelLen(),
+            config.maxBatch(),
+            (length, batch) -> demand(layout, length, batch).workspace() <= most);
     throw BulkgenException.of(
         ErrorCode.MEMORY_PLAN_REFUSED,
-        "the workspace for sequences of %d tokens is %s, the heap %s: raise -Xmx to %s, or lower"
-            + " max-model-len%s",
+        "the workspace for %d sequences of up to %d tokens is %s, the heap %s: raise -Xmx to"
+            + " %s%s",
+        config.maxBatch(),
         maxModelLen(),
         ByteSize.format(plan.demand().workspace()),
         ByteSize.format(heap),
         ByteSize.format(plan.demand().workspace() / 3 * 4 + 1),
-        fitting > 1 ? " to " + fitting : " and max-batch");
+        smaller.map(settings -> ", or lower " + settings).orElse(""));
   }
 
   /** A table of what each cache policy would make of the same budget. */
@@ -84,7 +94,10 @@ public final class MemoryPlanner {
       policies.add(own);
     }
     return PolicyComparison.render(
-        description.config(), maxModelLen(), policies, layout -> demand(layout, maxModelLen()));
+        description.config(),
+        maxModelLen(),
+        policies,
+        layout -> demand(layout, maxModelLen(), config.maxBatch()));
   }
 
   /** The longest sequence, prompt and output, in tokens. */
@@ -97,20 +110,19 @@ public final class MemoryPlanner {
    * could stand beside the smallest one: an upper bound, and for a budget that just holds one
    * longest sequence the smallest itself, so that the budget a refusal names is accepted.
    */
-  private MemoryDemand demand(CacheLayout layout, int maxModelLen) {
+  private MemoryDemand demand(CacheLayout layout, int maxModelLen, int maxBatch) {
     long longest = MemoryPlan.pagesOf(layout, maxModelLen);
-    long left = demand(layout, maxModelLen, longest).cacheBudget() - layout.windowBytes();
+    long left = demand(layout, maxModelLen, maxBatch, longest).cacheBudget() - layout.windowBytes();
     long most = Math.max(longest, left / layout.pageBytes());
-    return demand(layout, maxModelLen, Math.min(config.maxBatch() * longest, most));
+    return demand(layout, maxModelLen, maxBatch, Math.min(maxBatch * longest, most));
   }
 
-  private MemoryDemand demand(CacheLayout layout, int maxModelLen, long pages) {
+  private MemoryDemand demand(CacheLayout layout, int maxModelLen, int maxBatch, long pages) {
     ModelConfig model = description.config();
-    long together = Math.min(PREFILL_TOKENS, (long) config.maxBatch() * maxModelLen);
+    long together = Math.min(PREFILL_TOKENS, (long) maxBatch * maxModelLen);
     int prefillTokens = (int) Math.max(maxModelLen, together);
     CacheCapacity capacity =
-        new CacheCapacity(
-            (int) Math.min(pages, Integer.MAX_VALUE), config.maxBatch(), prefillTokens);
+        new CacheCapacity((int) Math.min(pages, Integer.MAX_VALUE), maxBatch, prefillTokens);
     return new MemoryDemand(
         budget,
         description.weightBytes(),
@@ -118,7 +130,7 @@ public final class MemoryPlanner {
         BackendFactory.workspaceBytes(config.backend(), model, layout, capacity, config.threads()),
         config.threads() * TokenSampler.scratchBytes(model.vocabSize()),
         0,
-        config.maxBatch(),
+        maxBatch,
         maxModelLen,
         prefillTokens);
   }

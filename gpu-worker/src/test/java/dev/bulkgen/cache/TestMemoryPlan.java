@@ -41,7 +41,8 @@ class TestMemoryPlan {
   }
 
   private static MemoryPlan plan(CacheLayout layout, long budget, int maxBatch, int maxModelLen) {
-    return MemoryPlan.of(layout, maxModelLen, length -> demand(budget, maxBatch, length));
+    return MemoryPlan.of(
+        layout, maxModelLen, maxBatch, (length, batch) -> demand(budget, batch, length));
   }
 
   @ParameterizedTest
@@ -99,7 +100,7 @@ class TestMemoryPlan {
     MemoryDemand resident =
         new MemoryDemand(
             600 * MIB, 270 * MIB, WeightPlacement.RESIDENT, 20 * MIB, 0, 0, 1000, 2048, 2048);
-    MemoryPlan plan = MemoryPlan.of(layout, 2048, length -> resident);
+    MemoryPlan plan = MemoryPlan.of(layout, 2048, resident.maxBatch(), (length, batch) -> resident);
     assertTrue(plan.takenBytes() <= 600 * MIB);
     assertTrue(plan.cacheBytes() <= 310 * MIB && plan.cacheBytes() > 309 * MIB);
   }

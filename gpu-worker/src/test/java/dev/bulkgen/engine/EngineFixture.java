@@ -47,6 +47,19 @@ final class EngineFixture {
         config.threads());
   }
 
+  static EngineConfig withMemory(EngineConfig config, long bytes) {
+    return new EngineConfig(
+        config.model(),
+        config.kvCache(),
+        config.backend(),
+        OptionalLong.of(bytes),
+        config.memoryFraction(),
+        config.maxBatch(),
+        config.maxModelLen(),
+        config.promptOverflow(),
+        config.threads());
+  }
+
   static SamplingParamsBuilder greedy(int maxTokens) {
     return new SamplingParamsBuilder().temperature(0).maxTokens(maxTokens);
   }

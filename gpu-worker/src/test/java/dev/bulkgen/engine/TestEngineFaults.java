@@ -53,7 +53,11 @@ class TestEngineFaults {
             model, 288, 64, PromptOverflow.ERROR, LocalDateTime.of(2025, 1, 1, 0, 0));
     FaultyBackend backend = new FaultyBackend(fault);
     try (Engine engine =
-        new Engine(MemoryPlan.of(layout, 64, length -> demand), encoder, Set.of(2), backend)) {
+        new Engine(
+            MemoryPlan.of(layout, 64, demand.maxBatch(), (length, batch) -> demand),
+            encoder,
+            Set.of(2),
+            backend)) {
       var failed = engine.submit(request("k", "the", greedy(9).n(2)));
       BulkgenException error = error(failed);
       if (fault == Fault.SEQUENCE_FAILS) {

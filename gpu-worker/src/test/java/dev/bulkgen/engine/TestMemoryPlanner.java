@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.function.IntFunction;
 import java.util.function.LongFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -72,6 +73,39 @@ class TestMemoryPlanner {
     assertThrows(
         BulkgenException.class,
         () -> plan(model, BackendChoice.CPU, memory, OptionalInt.of(fitting + 1)));
+  }
+
+  /** A batch whose workspace alone is too large is refused with one that fits, and no larger. */
+  @Test
+  void testRefusalNamesABatchThatFits() {
+    Path model = Fixtures.path("models/recall");
+    IntFunction<MemoryPlan> plan =
+        batch ->
+            new MemoryPlanner(
+                    EngineFixture.withMemory(EngineFixture.recall("kivi2", batch), 8 << 20),
+                    ModelFolder.describe(model))
+                .plan();
+    BulkgenException error = assertThrows(BulkgenException.class, () -> plan.apply(60_000));
+    assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, error.code());
+    int fitting = number(error, "max-batch to (\\d+)");
+    assertTrue(fitting > 1, error.getMessage());
+    assertDoesNotThrow(() -> plan.apply(fitting));
+    assertThrows(BulkgenException.class, () -> plan.apply(fitting + 1));
+  }
+
+  /** Where neither a shorter length nor a smaller batch is enough, both are named. */
+  @Test
+  void testRefusalNamesLengthAndBatchTogether() {
+    Path model = Fixtures.path("models/recall");
+    EngineConfig wide = EngineFixture.withMemory(EngineFixture.recall("kivi2", 60_000), 1 << 20);
+    BulkgenException error =
+        assertThrows(
+            BulkgenException.class,
+            () -> new MemoryPlanner(wide, ModelFolder.describe(model)).plan());
+    int length = number(error, "max-batch to 1 and max-model-len to (\\d+)");
+    EngineConfig narrow = EngineFixture.withMemory(EngineFixture.recall("kivi2", 1), 1 << 20);
+    EngineConfig fitting = EngineFixture.withMaxModelLen(narrow, length);
+    assertDoesNotThrow(() -> new MemoryPlanner(fitting, ModelFolder.describe(model)).plan());
   }
 
   /** What the refusal names is accepted, and a byte less is not. */
