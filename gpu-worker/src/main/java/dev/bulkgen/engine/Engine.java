@@ -25,6 +25,7 @@ import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.IntStream;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
 
@@ -184,12 +185,30 @@ public final class Engine implements AutoCloseable {
     if (params.logprobs().isPresent()) {
       mistakes.add("logprobs: this version does not report them; leave the setting out");
     }
+    if (params.minTokens() > 0 && nothingIsLeft(params)) {
+      mistakes.add(
+          "min-tokens: every one of the model's "
+              + encoder.vocabSize()
+              + " tokens ends a text, so none is left to begin one; set it to 0, or take ids out of"
+              + " stop-token-ids");
+    }
     if (!params.stop().isEmpty() && encoder.tokenizer().isEmpty()) {
       mistakes.add("stop: the model has no tokenizer.json; use stop-token-ids");
     }
     if (!mistakes.isEmpty()) {
       throw new BulkgenException(ErrorCode.SETTING_INVALID, String.join("\n", mistakes));
     }
+  }
+
+  /** Whether holding back what ends a text leaves no token at all. */
+  private boolean nothingIsLeft(SamplingParams params) {
+    Set<Integer> ends = params.ignoreEos() ? Set.of() : endTokens;
+    Set<Integer> stops = params.stopTokenIds();
+    if ((long) ends.size() + stops.size() < encoder.vocabSize()) {
+      return false;
+    }
+    return IntStream.range(0, encoder.vocabSize())
+        .allMatch(token -> ends.contains(token) || stops.contains(token));
   }
 
   private Sample sample(Job job, int index, int[] prompt) {

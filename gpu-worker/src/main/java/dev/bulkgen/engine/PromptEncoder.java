@@ -57,6 +57,11 @@ public final class PromptEncoder {
     return new PromptEncoder(folder, now, tokenizer, vocabSize, maxModelLen, overflow);
   }
 
+  /** The model's token ids are 0 to one less. */
+  int vocabSize() {
+    return vocabSize;
+  }
+
   public Optional<Tokenizer> tokenizer() {
     return Optional.ofNullable(tokenizer);
   }
@@ -99,6 +104,9 @@ public final class PromptEncoder {
   }
 
   private static Map<String, String> toMap(Prompt.Message message) {
+    if (message == null) {
+      throw BulkgenException.of(ErrorCode.PROMPT_INVALID, "a message is null");
+    }
     if (message.role() == null || message.content() == null) {
       throw BulkgenException.of(
           ErrorCode.PROMPT_INVALID,

@@ -22,6 +22,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalDateTime;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
@@ -31,6 +33,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -136,6 +139,9 @@ class TestEngineLifecycle {
       assertRowError(engine, new Prompt.Text(null), ErrorCode.PROMPT_EMPTY);
       assertRowError(engine, new Prompt.Tokens(new int[0]), ErrorCode.PROMPT_EMPTY);
       assertRowError(engine, new Prompt.Messages(List.of()), ErrorCode.PROMPT_EMPTY);
+      assertRowError(engine, new Prompt.Messages(null), ErrorCode.PROMPT_EMPTY);
+      Prompt hole = new Prompt.Messages(Collections.singletonList(null));
+      assertRowError(engine, hole, ErrorCode.PROMPT_INVALID);
       assertRowError(engine, new Prompt.Tokens(new int[] {3, -1}), ErrorCode.PROMPT_INVALID);
       assertRowError(engine, new Prompt.Tokens(new int[] {288}), ErrorCode.PROMPT_INVALID);
       assertRowError(engine, new Prompt.Tokens(seventeen), ErrorCode.PROMPT_TOO_LONG);
@@ -222,6 +228,43 @@ class TestEngineLifecycle {
       assertTrue(error.getMessage().contains("max-tokens"), error.getMessage());
       assertTrue(error.getMessage().contains("temperature"), error.getMessage());
     }
+  }
+
+  @Test
+  void testHoldingEveryTokenBackIsAMistake() {
+    Set<Integer> all = IntStream.range(0, 288).boxed().collect(Collectors.toSet());
+    try (Engine engine = Engine.open(recall("fp16", 1))) {
+      BulkgenException error =
+          assertThrows(
+              BulkgenException.class,
+              () -> engine.submit(request("k", "the", greedy(3).minTokens(2).stopTokenIds(all))));
+      assertEquals(ErrorCode.SETTING_INVALID, error.code());
+      assertTrue(error.getMessage().contains("min-tokens: every one of"), error.getMessage());
+      all.remove(7);
+      Completion seven =
+          engine
+              .generateAll(List.of(request("k", "the", greedy(3).minTokens(2).stopTokenIds(all))))
+              .get(0)
+              .get(0);
+      assertEquals(List.of(7, 7), Arrays.stream(seven.tokenIds()).limit(2).boxed().toList());
+    }
+  }
+
+  @Test
+  void testARequestWithoutItsPartsSaysWhich() {
+    SamplingParams params = greedy(1).build();
+    Prompt prompt = new Prompt.Text("the");
+    assertMissing(ErrorCode.PROMPT_INVALID, "no key", null, prompt, params);
+    assertMissing(ErrorCode.PROMPT_EMPTY, "'k' has no prompt", "k", null, params);
+    assertMissing(ErrorCode.SETTING_INVALID, "'k' has no sampling", "k", prompt, null);
+  }
+
+  private static void assertMissing(
+      ErrorCode code, String words, String key, Prompt prompt, SamplingParams params) {
+    BulkgenException error =
+        assertThrows(BulkgenException.class, () -> new GenerateRequest(key, prompt, params));
+    assertEquals(code, error.code());
+    assertTrue(error.getMessage().contains(words), error.getMessage());
   }
 
   @Test
