@@ -91,6 +91,7 @@ public final class InspectCommand implements Callable<Integer> {
     line("positions", "%,d, %s", config.maxPositions(), rope(config.rope()));
     line("vocabulary", "%,d", config.vocabSize());
     line("end tokens", "%s", new TreeSet<>(config.eosTokenIds()));
+    folder.description().warnings().forEach(warning -> line("warning", "%s", warning));
     String auto = CachePolicy.auto(config).equals(CachePolicy.KIVI2) ? "kivi2" : "kivi4";
     line("cache", "auto takes %s", auto);
   }

@@ -83,12 +83,7 @@ public final class Engine implements AutoCloseable {
             planner.maxModelLen(),
             config.promptOverflow(),
             now);
-    Set<Integer> configured = folder.config().eosTokenIds();
-    Set<Integer> endTokens =
-        encoder
-            .tokenizer()
-            .<Set<Integer>>map(tokenizer -> tokenizer.eosIds(configured))
-            .orElseGet(() -> new TreeSet<>(configured));
+    Set<Integer> endTokens = endTokens(folder, encoder);
     CacheCapacity capacity =
         new CacheCapacity(plan.pages(), plan.slots(), plan.demand().prefillTokens());
     Backend backend =
@@ -96,6 +91,24 @@ public final class Engine implements AutoCloseable {
             config.backend(), folder.weights(), plan.layout(), capacity, config.threads());
     LOG.info("engine on {}, cache {}", backend.description(), plan.layout().policy().name());
     return new Engine(plan, encoder, endTokens, backend);
+  }
+
+  private static Set<Integer> endTokens(ModelFolder folder, PromptEncoder encoder) {
+    Set<Integer> configured = folder.config().eosTokenIds();
+    Set<Integer> endTokens =
+        encoder
+            .tokenizer()
+            .<Set<Integer>>map(tokenizer -> tokenizer.eosIds(configured))
+            .orElseGet(() -> new TreeSet<>(configured));
+    endTokens.removeIf(token -> token >= encoder.vocabSize());
+    folder.description().warnings().forEach(LOG::warn);
+    if (endTokens.isEmpty()) {
+      LOG.warn(
+          "{}: the model has no end token, so every text goes on to max-tokens, a stop string or"
+              + " the model's length",
+          folder.path());
+    }
+    return endTokens;
   }
 
   /**

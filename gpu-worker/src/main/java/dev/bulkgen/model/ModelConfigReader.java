@@ -5,7 +5,10 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.tensor.DType;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -87,17 +90,27 @@ final class ModelConfigReader {
       problems.throwIfAny(configFile);
     }
     ModelConfigReader reader = new ModelConfigReader(fields, family.orElseThrow());
-    ModelConfig config = reader.config();
+    ModelConfig declared = reader.config();
     CheckpointForm form = reader.form();
+    List<String> warnings = new ArrayList<>();
+    Set<Integer> ends = endTokens(fields, configFile, declared, warnings);
     problems.throwIfAny(configFile);
     if (!Files.exists(generationFile)) {
-      return new ModelDescription(config, form, GenerationDefaults.none());
+      return new ModelDescription(
+          withTokens(declared, ends, declared.bosTokenId()),
+          form,
+          GenerationDefaults.none(),
+          warnings);
     }
     JsonFields generation = new JsonFields(JsonFile.read(generationFile, MAX_FILE_BYTES), problems);
     GenerationDefaults defaults = GenerationDefaults.read(generation);
-    ModelConfig complete = withTokensOf(generation, config);
+    ends.addAll(endTokens(generation, generationFile, declared, warnings));
+    int bos =
+        declared.bosTokenId() == NO_TOKEN
+            ? generation.integer("bos_token_id", 0, declared.vocabSize() - 1, NO_TOKEN)
+            : declared.bosTokenId();
     problems.throwIfAny(generationFile);
-    return new ModelDescription(complete, form, defaults);
+    return new ModelDescription(withTokens(declared, ends, bos), form, defaults, warnings);
   }
 
   private static void checkArchitecture(
@@ -127,13 +140,30 @@ final class ModelConfigReader {
     return value.isContainerNode() ? !value.isEmpty() : value.isTextual() || value.asBoolean();
   }
 
-  private static ModelConfig withTokensOf(JsonFields generation, ModelConfig config) {
-    Set<Integer> ends = new TreeSet<>(config.eosTokenIds());
-    ends.addAll(generation.integers("eos_token_id", 0, config.vocabSize() - 1));
-    int bos =
-        config.bosTokenId() == NO_TOKEN
-            ? generation.integer("bos_token_id", 0, config.vocabSize() - 1, NO_TOKEN)
-            : config.bosTokenId();
+  /**
+   * Published checkpoints name end tokens that their vocabulary was cut short of; the model cannot
+   * produce them, so leaving them out changes no text.
+   */
+  private static Set<Integer> endTokens(
+      JsonFields fields, Path file, ModelConfig config, List<String> warnings) {
+    Set<Integer> ends = new TreeSet<>();
+    for (int id : fields.integers("eos_token_id", 0, Integer.MAX_VALUE)) {
+      if (id < config.vocabSize()) {
+        ends.add(id);
+      } else {
+        warnings.add(
+            String.format(
+                Locale.ROOT,
+                "%s: end token %d is left out, the model's token ids are 0 to %d",
+                file,
+                id,
+                config.vocabSize() - 1));
+      }
+    }
+    return ends;
+  }
+
+  private static ModelConfig withTokens(ModelConfig config, Set<Integer> ends, int bos) {
     return new ModelConfig(
         config.family(),
         config.vocabSize(),
@@ -178,7 +208,7 @@ final class ModelConfigReader {
         family.keys() == ModelFamily.Keys.FALCON ? falconBlock() : BlockForm.SEQUENTIAL,
         mlp(),
         fields.flag("tie_word_embeddings", family.tiedEmbeddings()),
-        Collections.unmodifiableSet(new TreeSet<>(fields.integers("eos_token_id", 0, lastToken))),
+        Set.of(),
         fields.integer("bos_token_id", 0, lastToken, NO_TOKEN));
   }
 

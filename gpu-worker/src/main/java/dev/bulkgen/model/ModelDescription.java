@@ -1,10 +1,23 @@
 package dev.bulkgen.model;
 
-/** All that a folder's config.json and generation_config.json say. */
+import java.util.List;
+
+/**
+ * All that a folder's config.json and generation_config.json say.
+ *
+ * @param warnings what was left out of it and why, a sentence each
+ */
 public record ModelDescription(
-    ModelConfig config, CheckpointForm form, GenerationDefaults generationDefaults) {
+    ModelConfig config,
+    CheckpointForm form,
+    GenerationDefaults generationDefaults,
+    List<String> warnings) {
 
   private static final int ASSUMED_ELEMENT_BYTES = 2;
+
+  public ModelDescription {
+    warnings = List.copyOf(warnings);
+  }
 
   /** Number of weights, a tied head counted once. */
   public long parameterCount() {

@@ -184,7 +184,7 @@ class TestModelConfigReader {
         "rope_theta | true",
         "tie_word_embeddings | 1",
         "attention_bias | 'yes'",
-        "eos_token_id | 48",
+        "eos_token_id | 4294967296",
         "eos_token_id | [2, -1]",
         "eos_token_id | {}",
         "bos_token_id | 1000000",
@@ -317,12 +317,26 @@ class TestModelConfigReader {
         read.generationDefaults());
   }
 
+  /** The vocabulary has 48 tokens. */
+  @Test
+  void leavesEndTokensBeyondTheVocabularyOut() {
+    TinyCheckpoint.writeText(folder, "generation_config.json", "{\"eos_token_id\":[47,50]}");
+    ModelDescription read = read(TinyCheckpoint.llama().setJson("eos_token_id", "[48,2]"));
+    assertEquals(Set.of(2, 47), read.config().eosTokenIds());
+    assertEquals(2, read.warnings().size());
+    String first = read.warnings().get(0);
+    assertTrue(first.contains("/config.json: end token 48 is left out"), first);
+    assertTrue(first.contains("0 to 47"), first);
+    String second = read.warnings().get(1);
+    assertTrue(second.contains("generation_config.json: end token 50"), second);
+  }
+
   @Test
   void refusesBadGenerationDefaultsAllAtOnce() {
     TinyCheckpoint.writeText(
         folder,
         "generation_config.json",
-        ("{'eos_token_id':48,'temperature':-1,'top_p':1.5,'top_k':-2,'min_p':2,"
+        ("{'eos_token_id':-1,'temperature':-1,'top_p':1.5,'top_k':-2,'min_p':2,"
                 + "'repetition_penalty':0,'do_sample':'no','max_new_tokens':0}")
             .replace('\'', '"'));
     TinyCheckpoint.llama().writeConfig(folder);
