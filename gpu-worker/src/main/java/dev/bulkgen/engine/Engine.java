@@ -89,6 +89,7 @@ public final class Engine implements AutoCloseable {
     Backend backend =
         BackendFactory.open(
             config.backend(), folder.weights(), plan.layout(), capacity, config.threads());
+    HostCpu.warning().ifPresent(LOG::warn);
     LOG.info("engine on {}, cache {}", backend.description(), plan.layout().policy().name());
     return new Engine(plan, encoder, endTokens, backend);
   }
