@@ -26,6 +26,8 @@ import scala.runtime.BoxedUnit;
 
 /** Runs the units of a plan that are not committed, and commits each as it finishes. */
 final class UnitRunner {
+  private static final int MOST_NAMED = 10;
+
   private final SparkSession session;
   private final JobSettings settings;
   private final JobConsole console;
@@ -56,7 +58,9 @@ final class UnitRunner {
    * @throws BulkgenException for what stops the job other than failed rows
    */
   JobReport run() {
-    Map<Integer, UnitFacts> reused = ledger.recover(plan, task.identity());
+    Ledger.Recovery found = ledger.recover(session.sparkContext(), plan, task.identity());
+    warn(found.damaged());
+    Map<Integer, UnitFacts> reused = found.committed();
     List<UnitSpec> open =
         plan.units().stream().filter(unit -> !reused.containsKey(unit.unit())).toList();
     announce(reused.size());
@@ -77,6 +81,22 @@ final class UnitRunner {
       ledger.succeed(plan, task.identity());
     }
     return report;
+  }
+
+  private void warn(List<String> damaged) {
+    if (damaged.isEmpty()) {
+      return;
+    }
+    int named = Math.min(damaged.size(), MOST_NAMED);
+    String others =
+        damaged.size() > named
+            ? String.format(Locale.ROOT, " and %,d more", damaged.size() - named)
+            : "";
+    console
+        .err()
+        .printf(
+            "bulkgen: damaged since they were written, and made again: %s%s%n",
+            String.join(", ", damaged.subList(0, named)), others);
   }
 
   private void announce(int reusedUnits) {

@@ -9,15 +9,22 @@ import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.sink.UnitFacts;
-import dev.bulkgen.spark.storage.ParquetFooter;
 import dev.bulkgen.spark.storage.Storage;
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
+import org.apache.spark.SparkContext;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.util.SerializableConfiguration;
+import scala.reflect.ClassTag$;
 
 /**
  * An output folder and what is finished in it. A unit is committed if its shard is there and sound;
@@ -25,6 +32,7 @@ import org.apache.hadoop.fs.Path;
  */
 public final class Ledger implements AutoCloseable {
   private static final ObjectMapper JSON = new ObjectMapper();
+  private static final int MOST_CHECK_TASKS = 1000;
   private static final String OWN_FOLDER = "_bulkgen";
 
   private final Storage storage;
@@ -140,35 +148,57 @@ public final class Ledger implements AutoCloseable {
   }
 
   /**
-   * Finds the shards that are sound; what is broken or half-written goes away.
+   * What a folder holds of earlier runs.
    *
-   * @return committed units
+   * @param committed units
+   * @param damaged names of shards that were not what was once written, and are deleted
    */
-  public Map<Integer, UnitFacts> recover(UnitPlan plan, ShardIdentity identity) {
+  public record Recovery(Map<Integer, UnitFacts> committed, List<String> damaged) {}
+
+  /**
+   * Finds the shards that are sound; what is broken or half-written goes away. The shards are read
+   * from end to end by Spark's tasks, so that many are checked as fast as the executors read.
+   */
+  public Recovery recover(SparkContext spark, UnitPlan plan, ShardIdentity identity) {
     storage.delete(successFile());
     for (FileStatus entry : storage.list(output)) {
       if (entry.getPath().getName().startsWith("_temporary-")) {
         storage.delete(entry.getPath());
       }
     }
-    for (UnitSpec unit : plan.units()) {
-      Path shard = new Path(output, identity.fileName(unit.unit()));
-      if (!storage.exists(shard)) {
-        continue;
-      }
-      Optional<UnitFacts> facts = soundFacts(shard, unit, identity);
-      facts.ifPresentOrElse(this::commit, () -> storage.delete(shard));
+    Set<String> there = new HashSet<>();
+    storage.list(output).forEach(entry -> there.add(entry.getPath().getName()));
+    List<UnitSpec> written =
+        plan.units().stream()
+            .filter(unit -> there.contains(identity.fileName(unit.unit())))
+            .toList();
+    if (!written.isEmpty()) {
+      check(spark, written, identity);
     }
-    return Map.copyOf(committed);
+    List<String> damaged = new ArrayList<>();
+    for (UnitSpec unit : written) {
+      if (!committed.containsKey(unit.unit())) {
+        storage.delete(shard(identity, unit));
+        damaged.add(identity.fileName(unit.unit()));
+      }
+    }
+    return new Recovery(Map.copyOf(committed), damaged);
   }
 
-  private Optional<UnitFacts> soundFacts(Path shard, UnitSpec unit, ShardIdentity identity) {
-    return ParquetFooter.read(storage, shard)
-        .flatMap(
-            footer ->
-                UnitFacts.fromFooter(footer.values(), identity)
-                    .filter(facts -> facts.outputRows() == footer.rows()))
-        .filter(facts -> facts.unit() == unit.unit() && facts.rows() == unit.rows());
+  private void check(SparkContext spark, List<UnitSpec> written, ShardIdentity identity) {
+    JavaRDD<UnitSpec> shards =
+        JavaSparkContext.fromSparkContext(spark)
+            .parallelize(written, Math.min(written.size(), MOST_CHECK_TASKS));
+    ShardCheckTask task =
+        new ShardCheckTask(
+            output.toString(), identity, new SerializableConfiguration(storage.configuration()));
+    UnitFacts[][] sound =
+        (UnitFacts[][])
+            spark.runJob(
+                shards.rdd(), task, ClassTag$.MODULE$.<UnitFacts[]>apply(UnitFacts[].class));
+    for (UnitFacts[] part : sound) {
+      List.of(part).forEach(this::commit);
+    }
   }
 
   /** Called by the result handler, once a unit. */

@@ -3,6 +3,7 @@ package dev.bulkgen.spark.sink;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.bulkgen.spark.storage.FileChecksum;
 import java.io.Serializable;
 import java.util.Map;
 import java.util.Optional;
@@ -18,7 +19,7 @@ import java.util.TreeMap;
  * @param errors failed rows by code
  * @param answersRight texts that begin with the expected answer
  * @param answersKnown rows that have an expected answer
- * @param checksum of the rows written
+ * @param checksum of the shard's bytes, as {@link FileChecksum} says; empty until it is written
  */
 public record UnitFacts(
     int unit,
@@ -50,7 +51,6 @@ public record UnitFacts(
     footer.put(PREFIX + "completion_tokens", String.valueOf(completionTokens));
     footer.put(PREFIX + "answers_right", String.valueOf(answersRight));
     footer.put(PREFIX + "answers_known", String.valueOf(answersKnown));
-    footer.put(PREFIX + "checksum", checksum);
     try {
       footer.put(PREFIX + "errors", JSON.writeValueAsString(errors));
     } catch (JsonProcessingException e) {
@@ -77,10 +77,23 @@ public record UnitFacts(
               number(footer, "completion_tokens"),
               number(footer, "answers_right"),
               number(footer, "answers_known"),
-              footer.get(PREFIX + "checksum")));
+              footer.get(FileChecksum.KEY)));
     } catch (JsonProcessingException | RuntimeException e) {
       return Optional.empty();
     }
+  }
+
+  UnitFacts withChecksum(String digits) {
+    return new UnitFacts(
+        unit,
+        rows,
+        outputRows,
+        errors,
+        promptTokens,
+        completionTokens,
+        answersRight,
+        answersKnown,
+        digits);
   }
 
   private static long number(Map<String, String> footer, String name) {

@@ -6,6 +6,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.Supplier;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.Path;
@@ -31,14 +32,20 @@ public final class ParquetRowWriter implements Closeable {
   private final Storage storage;
   private final Path target;
   private final Path temporary;
+  private final StorageFile file;
   private final ParquetWriter<InternalRow> writer;
   private boolean closed;
 
   private ParquetRowWriter(
-      Storage storage, Path target, Path temporary, ParquetWriter<InternalRow> writer) {
+      Storage storage,
+      Path target,
+      Path temporary,
+      StorageFile file,
+      ParquetWriter<InternalRow> writer) {
     this.storage = storage;
     this.target = target;
     this.temporary = temporary;
+    this.file = file;
     this.writer = writer;
   }
 
@@ -72,7 +79,7 @@ public final class ParquetRowWriter implements Closeable {
               .withRowGroupSize(ROW_GROUP_BYTES)
               .withWriteMode(ParquetFileWriter.Mode.OVERWRITE)
               .build();
-      return new ParquetRowWriter(storage, target, temporary, writer);
+      return new ParquetRowWriter(storage, target, temporary, file, writer);
     } catch (IOException e) {
       throw failure(temporary, e);
     }
@@ -86,8 +93,12 @@ public final class ParquetRowWriter implements Closeable {
     }
   }
 
-  /** Ends the file and gives it its name. */
-  public void commit() {
+  /**
+   * Ends the file and gives it its name.
+   *
+   * @return its {@link FileChecksum}
+   */
+  public String commit() {
     try {
       closed = true;
       writer.close();
@@ -95,6 +106,7 @@ public final class ParquetRowWriter implements Closeable {
       throw failure(temporary, e);
     }
     storage.moveOver(temporary, target);
+    return file.stream.checksum();
   }
 
   /** Without a commit before, nothing stays behind. */
@@ -151,7 +163,9 @@ public final class ParquetRowWriter implements Closeable {
     public FinalizedWriteContext finalizeWrite() {
       // All row groups are written; what follows is indexes and footer.
       file.stream.beginTail();
-      return new FinalizedWriteContext(footer.get());
+      Map<String, String> values = new TreeMap<>(footer.get());
+      values.put(FileChecksum.KEY, FileChecksum.PLACEHOLDER);
+      return new FinalizedWriteContext(values);
     }
   }
 

@@ -5,6 +5,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.security.MessageDigest;
 import java.util.Comparator;
 import org.apache.parquet.format.ColumnChunk;
 import org.apache.parquet.format.ColumnMetaData;
@@ -16,18 +17,17 @@ import org.apache.parquet.format.Util;
 import org.apache.parquet.io.PositionOutputStream;
 
 /**
- * Writes a Parquet file through, but puts the lists of encodings in its footer in order. The
- * library keeps them in hash sets of enum constants, whose order is another in every process; with
- * them sorted the same rows give the same file to the byte.
+ * Writes a Parquet file through, but puts the lists of encodings in its footer in order, and the
+ * file's {@link FileChecksum} into it. The library keeps them in hash sets of enum constants, whose
+ * order is another in every process; with them sorted the same rows give the same file to the byte.
  */
 final class StableFooterStream extends PositionOutputStream {
-  /** Footer length and magic number. */
-  private static final int TRAILER = 8;
-
   private final PositionOutputStream out;
   private final ByteArrayOutputStream held = new ByteArrayOutputStream();
   private boolean holding;
+  private final MessageDigest digest = FileChecksum.sha256();
   private boolean closed;
+  private String checksum = "";
 
   StableFooterStream(PositionOutputStream out) {
     this.out = out;
@@ -36,6 +36,11 @@ final class StableFooterStream extends PositionOutputStream {
   /** From here on come the indexes and the footer; they are held back until the file is closed. */
   void beginTail() {
     holding = true;
+  }
+
+  /** Digits of what was written; empty before the file is closed. */
+  String checksum() {
+    return checksum;
   }
 
   @Override
@@ -49,6 +54,7 @@ final class StableFooterStream extends PositionOutputStream {
       held.write(value);
     } else {
       out.write(value);
+      digest.update((byte) value);
     }
   }
 
@@ -58,6 +64,7 @@ final class StableFooterStream extends PositionOutputStream {
       held.write(bytes, offset, length);
     } else {
       out.write(bytes, offset, length);
+      digest.update(bytes, offset, length);
     }
   }
 
@@ -73,14 +80,14 @@ final class StableFooterStream extends PositionOutputStream {
     }
     closed = true;
     try (out) {
-      if (held.size() > TRAILER) {
+      if (held.size() > FileChecksum.TRAILER) {
         writeTail(held.toByteArray());
       }
     }
   }
 
   private void writeTail(byte[] tail) throws IOException {
-    int end = tail.length - TRAILER;
+    int end = tail.length - FileChecksum.TRAILER;
     int length = ByteBuffer.wrap(tail).order(ByteOrder.LITTLE_ENDIAN).getInt(end);
     int start = end - length;
     if (length <= 0 || start < 0) {
@@ -92,10 +99,15 @@ final class StableFooterStream extends PositionOutputStream {
     ByteArrayOutputStream sorted = new ByteArrayOutputStream(length);
     Util.writeFileMetaData(footer, sorted);
     out.write(tail, 0, start);
-    out.write(sorted.toByteArray());
-    ByteBuffer size = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    out.write(size.putInt(sorted.size()).array());
-    out.write(tail, end + Integer.BYTES, Integer.BYTES);
+    digest.update(tail, 0, start);
+    byte[] last = new byte[sorted.size() + FileChecksum.TRAILER];
+    ByteBuffer.wrap(last)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .put(sorted.toByteArray())
+        .putInt(sorted.size())
+        .put(tail, end + Integer.BYTES, Integer.BYTES);
+    checksum = FileChecksum.seal(digest, last);
+    out.write(last);
   }
 
   private static void sort(FileMetaData footer) {

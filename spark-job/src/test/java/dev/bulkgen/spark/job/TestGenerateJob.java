@@ -1,5 +1,6 @@
 package dev.bulkgen.spark.job;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -149,6 +150,33 @@ class TestGenerateJob {
     Files.writeString(input, "{\"prompt\":\"ada\"}\n");
     assertEquals(ErrorCode.SETTINGS_CHANGED, refused(job(input)));
     assertEquals(rows, JobRun.rows(SPARK, output));
+  }
+
+  /** A bit flipped in the pages, the indexes or the footer: nothing else tells of it. */
+  @ParameterizedTest
+  @CsvSource({"0.0", "0.3", "0.9", "0.999"})
+  void testResumeMakesDamagedShardsAgain(double where) throws Exception {
+    Path input = JobRun.prompts(folder.resolve("in.jsonl"), 30);
+    job(input).with("unit-rows", "10").run();
+    Map<String, byte[]> shards = JobRun.shards(output);
+    String name = shards.keySet().iterator().next();
+    byte[] bytes = shards.get(name).clone();
+    bytes[(int) (where * bytes.length)] ^= 4;
+    Files.write(output.resolve(name), bytes);
+    JobRun again = job(input).with("unit-rows", "10");
+    assertEquals(2, again.run().reusedUnits());
+    assertEquals(
+        1, again.text().lines().filter(line -> line.contains("damaged")).count(), again.text());
+    assertTrue(again.text().contains("made again: " + name), again.text());
+    shards.forEach((shard, before) -> assertArrayEquals(before, read(output.resolve(shard))));
+  }
+
+  private static byte[] read(Path file) {
+    try {
+      return Files.readAllBytes(file);
+    } catch (java.io.IOException e) {
+      throw new java.io.UncheckedIOException(e);
+    }
   }
 
   @Test
