@@ -5,7 +5,6 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.JobSettings;
-import dev.bulkgen.spark.config.LocalMaster;
 import dev.bulkgen.spark.config.RunSettings;
 import dev.bulkgen.spark.ledger.FrozenSettings;
 import dev.bulkgen.spark.ledger.Ledger;
@@ -13,7 +12,6 @@ import dev.bulkgen.spark.plan.PlanFolder;
 import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitPlanner;
 import dev.bulkgen.spark.plugin.EngineHolder;
-import dev.bulkgen.spark.plugin.EngineLoader;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.PromptReader;
@@ -111,7 +109,7 @@ public final class GenerateJob {
   private void dryRun(PromptTable table) {
     UnitPlanner planner = UnitPlanner.measure(session, settings, table);
     console.out().println("Memory plan");
-    console.out().print(indent(memoryPlan()));
+    console.out().print(memoryPlan().indent(2));
     console.out().println("Unit plan");
     console
         .out()
@@ -132,33 +130,12 @@ public final class GenerateJob {
   private JobReport runUnits(
       Ledger ledger, UnitPlan plan, TaskSettings task, FrozenSettings frozen) {
     try {
-      if (LocalMaster.matches(session.sparkContext().master())) {
-        showEngine(task);
-      }
+      UnitRunner runner = new UnitRunner(session, settings, console, ledger, plan, task);
+      runner.openEngines();
       ledger.begin(frozen);
-      return new UnitRunner(session, settings, console, ledger, plan, task).run();
+      return runner.run();
     } finally {
       EngineHolder.close(task.engineKey());
     }
-  }
-
-  /** Waits for the engine, so that a model that does not load costs no Spark job. */
-  private void showEngine(TaskSettings task) {
-    try {
-      String plan =
-          EngineHolder.await(
-                  task.engineKey(), () -> EngineLoader.open(settings.engine(), task.begun()))
-              .figures()
-              .memoryPlan();
-      console.out().println("Memory plan");
-      console.out().print(indent(plan));
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted while the engine was loading", e);
-    }
-  }
-
-  private static String indent(String text) {
-    return text.indent(2);
   }
 }

@@ -3,8 +3,7 @@ package dev.bulkgen.spark.job;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.plugin.EngineGateway;
-import dev.bulkgen.spark.plugin.EngineHolder;
-import dev.bulkgen.spark.plugin.EngineLoader;
+import dev.bulkgen.spark.plugin.EngineReport;
 import dev.bulkgen.spark.sink.RowOutcome;
 import dev.bulkgen.spark.sink.ShardWriter;
 import dev.bulkgen.spark.sink.UnitFacts;
@@ -24,7 +23,7 @@ import scala.runtime.AbstractFunction2;
  * One Spark task: the rows of one unit, from the plan file to the shard. Everything it writes
  * follows from the unit, so that a second attempt writes the same bytes.
  */
-final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpec>, UnitFacts>
+final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpec>, UnitResult>
     implements Serializable {
   private static final long serialVersionUID = 1L;
   private static final int LEAST_WINDOW = 8;
@@ -41,14 +40,11 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
   }
 
   @Override
-  public UnitFacts apply(TaskContext context, Iterator<UnitSpec> units) {
-    UnitSpec unit = units.next();
-    JobSettings settings = task.settings();
+  public UnitResult apply(TaskContext context, Iterator<UnitSpec> units) {
+    EngineGateway engine = EngineTask.engine(task);
     try {
-      EngineGateway engine =
-          EngineHolder.await(
-              task.engineKey(), () -> EngineLoader.open(settings.engine(), task.begun()));
-      return run(context, unit, settings, engine);
+      UnitFacts facts = run(context, units.next(), task.settings(), engine);
+      return new UnitResult(facts, EngineReport.of(engine));
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new TaskKilledException("the task was interrupted");

@@ -1,6 +1,5 @@
 package dev.bulkgen.spark.job;
 
-import dev.bulkgen.spark.plugin.EngineFigures;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Executors;
@@ -18,6 +17,7 @@ final class ProgressReporter implements AutoCloseable {
    * A moment of the job.
    *
    * @param reusedRows done before this run
+   * @param generatedTokens of this run; empty as long as no engine has told
    */
   record State(
       long rows,
@@ -25,7 +25,7 @@ final class ProgressReporter implements AutoCloseable {
       long plannedRows,
       int units,
       int plannedUnits,
-      Optional<EngineFigures> engine) {}
+      Optional<Long> generatedTokens) {}
 
   private final JobConsole console;
   private final Supplier<State> states;
@@ -67,6 +67,16 @@ final class ProgressReporter implements AutoCloseable {
     }
   }
 
+  /** Tells something between two lines of progress. */
+  synchronized void tell(String text) {
+    if (isTerminal()) {
+      console.progress().print("\r" + " ".repeat(width) + "\r");
+      width = 0;
+    }
+    console.out().print(text);
+    console.out().flush();
+  }
+
   static String line(State state, double seconds) {
     double share = state.plannedRows() == 0 ? 1 : (double) state.rows() / state.plannedRows();
     int filled = (int) (share * BAR);
@@ -81,12 +91,10 @@ final class ProgressReporter implements AutoCloseable {
             state.units(),
             state.plannedUnits()));
     state
-        .engine()
+        .generatedTokens()
         .ifPresent(
-            figures ->
-                line.append(
-                    String.format(
-                        Locale.ROOT, "  %,.0f tokens/s", figures.generatedTokens() / seconds)));
+            tokens ->
+                line.append(String.format(Locale.ROOT, "  %,.0f tokens/s", tokens / seconds)));
     long fresh = state.rows() - state.reusedRows();
     if (fresh > 0 && state.rows() < state.plannedRows()) {
       double left = seconds * (state.plannedRows() - state.rows()) / fresh;

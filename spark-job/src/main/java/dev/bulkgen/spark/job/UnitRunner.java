@@ -7,7 +7,9 @@ import dev.bulkgen.spark.ledger.Ledger;
 import dev.bulkgen.spark.plan.PlanSchema;
 import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitSpec;
+import dev.bulkgen.spark.plugin.EngineFigures;
 import dev.bulkgen.spark.plugin.EngineHolder;
+import dev.bulkgen.spark.plugin.EngineReport;
 import dev.bulkgen.spark.plugin.LiveProgress;
 import dev.bulkgen.spark.sink.UnitFacts;
 import dev.bulkgen.spark.storage.ParquetRowReader;
@@ -35,6 +37,7 @@ final class UnitRunner {
   private final UnitPlan plan;
   private final TaskSettings task;
   private final String group;
+  private final EngineBoard board = new EngineBoard();
   private volatile boolean stopped;
 
   UnitRunner(
@@ -54,6 +57,37 @@ final class UnitRunner {
   }
 
   /**
+   * Opens an engine on each executor there is, and tells their memory plans; executors that come
+   * later tell theirs with their first unit.
+   *
+   * @throws BulkgenException what loading threw
+   */
+  void openEngines() {
+    // The driver's process is in the list too, and runs tasks only where it is alone.
+    int executors =
+        Math.max(1, session.sparkContext().statusTracker().getExecutorInfos().length - 1);
+    List<Integer> tasks = IntStream.range(0, executors).boxed().toList();
+    try {
+      EngineReport[] reports =
+          (EngineReport[])
+              session
+                  .sparkContext()
+                  .runJob(
+                      JavaSparkContext.fromSparkContext(session.sparkContext())
+                          .parallelize(tasks, executors)
+                          .rdd(),
+                      new EngineTask(task),
+                      ClassTag$.MODULE$.<EngineReport>apply(EngineReport.class));
+      for (EngineReport report : reports) {
+        board.note(report, console.out()::print);
+      }
+    } catch (Exception e) {
+      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
+      throw cause(e);
+    }
+  }
+
+  /**
    * @return the report, which is also in the output folder
    * @throws BulkgenException for what stops the job other than failed rows
    */
@@ -68,7 +102,7 @@ final class UnitRunner {
     double seconds;
     try (ProgressReporter progress = new ProgressReporter(console, () -> state(reusedRows))) {
       if (!open.isEmpty() && !tooManyFailed()) {
-        generate(open);
+        generate(open, progress);
       }
       seconds = progress.seconds();
     } finally {
@@ -123,10 +157,13 @@ final class UnitRunner {
         plan.rows(),
         committed.size(),
         plan.units().size(),
-        EngineHolder.figures(task.engineKey()));
+        // An engine of this process tells more than its units that have ended.
+        EngineHolder.figures(task.engineKey())
+            .or(() -> EngineFigures.total(board.figures()))
+            .map(EngineFigures::generatedTokens));
   }
 
-  private void generate(List<UnitSpec> open) {
+  private void generate(List<UnitSpec> open, ProgressReporter progress) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     JavaRDD<UnitSpec> units = spark.parallelize(open, open.size());
     GenerateTask function =
@@ -143,8 +180,8 @@ final class UnitRunner {
               units.rdd(),
               function,
               CollectionConverters.asScala(partitions).toSeq(),
-              new Committer(),
-              ClassTag$.MODULE$.<UnitFacts>apply(UnitFacts.class));
+              new Committer(progress),
+              ClassTag$.MODULE$.<UnitResult>apply(UnitResult.class));
     } catch (Exception e) {
       // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
       if (!stopped) {
@@ -165,10 +202,17 @@ final class UnitRunner {
   }
 
   /** Called by Spark's scheduler on the driver, once a unit. */
-  private final class Committer extends AbstractFunction2<Object, UnitFacts, BoxedUnit> {
+  private final class Committer extends AbstractFunction2<Object, UnitResult, BoxedUnit> {
+    private final ProgressReporter progress;
+
+    Committer(ProgressReporter progress) {
+      this.progress = progress;
+    }
+
     @Override
-    public BoxedUnit apply(Object partition, UnitFacts facts) {
-      ledger.commit(facts);
+    public BoxedUnit apply(Object partition, UnitResult result) {
+      ledger.commit(result.facts());
+      board.note(result.engine(), progress::tell);
       if (tooManyFailed() && !stopped) {
         stopped = true;
         session.sparkContext().cancelJobGroup(group);
@@ -196,6 +240,6 @@ final class UnitRunner {
         fresh.stream().mapToLong(UnitFacts::promptTokens).sum(),
         fresh.stream().mapToLong(UnitFacts::completionTokens).sum(),
         seconds,
-        EngineHolder.figures(task.engineKey()));
+        board.figures());
   }
 }

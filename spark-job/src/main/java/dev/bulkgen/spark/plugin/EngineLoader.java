@@ -48,7 +48,8 @@ public final class EngineLoader {
       return new EngineFigures(
           engine.backendDescription(),
           engine.memoryPlan().render(),
-          metrics.occupancy(),
+          metrics.sequenceSteps(),
+          metrics.steps() * metrics.slots(),
           metrics.peakCacheBytes(),
           engine.memoryPlan().cacheBytes(),
           metrics.promptTokens(),
