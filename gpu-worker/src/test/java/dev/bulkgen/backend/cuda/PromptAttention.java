@@ -92,13 +92,11 @@ final class PromptAttention {
 
   /** The same of {@code tiles}, whose queries and results begin with row {@code firstQueryRow}. */
   short[] run(CudaContext context, int pieces, DType type, List<Tile> tiles, int firstQueryRow) {
-    PrefillAttentionKernels kernels =
-        new PrefillAttentionKernels(context.kernels(), shape, pieces);
+    PrefillAttentionKernels kernels = new PrefillAttentionKernels(context.kernels(), shape, pieces);
     DeviceArrays arrays = new DeviceArrays(context);
     int queryRows = rows - firstQueryRow;
     long bytes = (long) pieces * queryRows * outStride * Pieces.BYTES;
-    float[] queries =
-        Arrays.copyOfRange(query, firstQueryRow * shape.queryWidth(), query.length);
+    float[] queries = Arrays.copyOfRange(query, firstQueryRow * shape.queryWidth(), query.length);
     int[] tileSequence = tiles.stream().mapToInt(Tile::sequence).toArray();
     int[] tileStart = tiles.stream().mapToInt(Tile::start).toArray();
     try (DeviceMemory q = arrays.upload("queries", queries);

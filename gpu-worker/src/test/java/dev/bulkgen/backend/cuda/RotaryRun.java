@@ -31,8 +31,7 @@ final class RotaryRun implements AutoCloseable {
     Arrays.fill(old, OLD_QUERY);
     query = arrays.upload("queries", old);
     kernels =
-        new RotaryKernels(
-            context.kernels(), rotary.shape, RotaryCase.EPSILON, cosSin.address());
+        new RotaryKernels(context.kernels(), rotary.shape, RotaryCase.EPSILON, cosSin.address());
   }
 
   RotaryKernels.Rows rows() {

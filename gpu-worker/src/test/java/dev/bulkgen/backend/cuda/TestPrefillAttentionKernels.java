@@ -70,7 +70,8 @@ class TestPrefillAttentionKernels {
     PromptAttention prompts =
         new PromptAttention(shape(queryHeads, kvHeads, headDim, window), LENGTHS, headDim);
     short[] out = prompts.run(context, pieces, type);
-    // One piece: 8 or 11 bits of the result, and of queries and probabilities 11. Two: float's sums.
+    // One piece: 8 or 11 bits of the result, and of queries and probabilities 11. Two: float's
+    // sums.
     double tolerance = pieces == 2 ? 1e-5 : type == DType.BF16 ? 8e-3 : 4e-3;
     int plane = prompts.rows * prompts.outStride;
     for (int s = 0; s < LENGTHS.length; s++) {
@@ -113,8 +114,7 @@ class TestPrefillAttentionKernels {
   @ParameterizedTest(name = "head size {0}, window {1}, {2} pieces")
   @CsvSource({"32, 0, 1", "64, 10, 1", "64, 10, 2", "128, 70, 1", "256, 33, 2", "256, 33, 1"})
   void bitsOfARowDoNotDependOnTheOthersOfItsTile(int headDim, int window, int pieces) {
-    PromptAttention prompt =
-        new PromptAttention(shape(1, 1, headDim, window), new int[] {200}, 3);
+    PromptAttention prompt = new PromptAttention(shape(1, 1, headDim, window), new int[] {200}, 3);
     short[] expected = prompt.run(context, pieces, DType.F16);
     // Other tiles: the rows stand elsewhere in their warps, with other keys masked for all of them.
     for (int start : new int[] {7, 100, 127, 191}) {
@@ -159,15 +159,13 @@ class TestPrefillAttentionKernels {
   void refusesHeadsAndBuffersThatNoKernelTakes() {
     KernelLibrary kernels = context.kernels();
     assertThrows(
-        BulkgenException.class,
-        () -> new PrefillAttentionKernels(kernels, shape(1, 1, 258, 0), 1));
+        BulkgenException.class, () -> new PrefillAttentionKernels(kernels, shape(1, 1, 258, 0), 1));
     BulkgenException odd =
         assertThrows(
-            BulkgenException.class, () -> new PrefillAttentionKernels(kernels, shape(1, 1, 7, 0), 1));
-    assertEquals(
-        "heads of 7: prefill attention takes even sizes up to 256", odd.getMessage());
-    PrefillAttentionKernels attention =
-        new PrefillAttentionKernels(kernels, shape(1, 1, 64, 0), 1);
+            BulkgenException.class,
+            () -> new PrefillAttentionKernels(kernels, shape(1, 1, 7, 0), 1));
+    assertEquals("heads of 7: prefill attention takes even sizes up to 256", odd.getMessage());
+    PrefillAttentionKernels attention = new PrefillAttentionKernels(kernels, shape(1, 1, 64, 0), 1);
     try (CudaStream stream = context.newStream("refused")) {
       assertThrows(
           BulkgenException.class,

@@ -176,8 +176,7 @@ class TestRotaryKernels {
               deviceWindows.address(),
               deviceTable.address(),
               maxPages);
-      run.kernels.decode(
-          run.stream, run.rows(), run.norms(), cache, layer, deviceSlots.address());
+      run.kernels.decode(run.stream, run.rows(), run.norms(), cache, layer, deviceSlots.address());
       run.stream.synchronize();
       checkQueries(rows, run.arrays.floats(run.query));
       byte[] newPages = run.arrays.bytes(devicePages);
@@ -294,9 +293,7 @@ class TestRotaryKernels {
       BulkgenException refused =
           assertThrows(
               BulkgenException.class,
-              () ->
-                  new RotaryKernels(
-                      context.kernels(), shape(1, 1, headDim, false), 1e-5f, 0));
+              () -> new RotaryKernels(context.kernels(), shape(1, 1, headDim, false), 1e-5f, 0));
       assertTrue(refused.getMessage().contains("even sizes up to 256"), refused.getMessage());
     }
   }
