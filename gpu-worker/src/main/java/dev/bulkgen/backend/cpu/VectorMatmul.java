@@ -22,7 +22,6 @@ final class VectorMatmul {
 
   private final float[] partials =
       new float[Math.max(FEW_ROWS, TILE) * ROW + LANES]; // [rows][16][16]
-  private final VectorFold fold = new VectorFold();
   private short[] raw = new short[0]; // [4][pitch]
   private float[] wide = new float[0]; // [16][pitch]
 
@@ -93,7 +92,13 @@ final class VectorMatmul {
   private void store(
       int rows, int count, float[] bias, int n, float[] out, int outOffset, int outStride) {
     for (int m = 0; m < rows; m++) {
-      fold.foldRows(partials, m * ROW, count, bias, n, out, outOffset + m * outStride);
+      int at = outOffset + m * outStride;
+      VectorFold.foldRows(partials, m * ROW, count, out, at);
+      if (bias != null) {
+        for (int i = 0; i < count; i++) {
+          out[at + i] += bias[n + i];
+        }
+      }
     }
   }
 }
