@@ -18,6 +18,7 @@ public record EngineConfig(
     Path model,
     String kvCache,
     BackendChoice backend,
+    DtypeChoice dtype,
     OptionalLong memoryBytes,
     double memoryFraction,
     int maxBatch,

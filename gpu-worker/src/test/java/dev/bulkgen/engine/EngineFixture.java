@@ -2,6 +2,7 @@ package dev.bulkgen.engine;
 
 import dev.bulkgen.Fixtures;
 import dev.bulkgen.config.BackendChoice;
+import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.sampling.SamplingParams;
@@ -26,6 +27,7 @@ final class EngineFixture {
         model,
         kvCache,
         BackendChoice.AUTO,
+        DtypeChoice.AUTO,
         OptionalLong.of(MEMORY),
         0.9,
         maxBatch,
@@ -39,6 +41,7 @@ final class EngineFixture {
         config.model(),
         config.kvCache(),
         config.backend(),
+        config.dtype(),
         config.memoryBytes(),
         config.memoryFraction(),
         config.maxBatch(),

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.bulkgen.Fixtures;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.BackendChoice;
+import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.error.BulkgenException;
@@ -316,6 +317,7 @@ class TestEngineLifecycle {
         base.model(),
         base.kvCache(),
         backend,
+        base.dtype(),
         OptionalLong.of(memory),
         base.memoryFraction(),
         base.maxBatch(),
@@ -332,6 +334,7 @@ class TestEngineLifecycle {
             model,
             "kivi2",
             BackendChoice.CPU,
+            DtypeChoice.AUTO,
             OptionalLong.empty(),
             0.9,
             4,

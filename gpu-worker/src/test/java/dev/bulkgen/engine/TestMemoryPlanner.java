@@ -9,6 +9,7 @@ import dev.bulkgen.Fixtures;
 import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.BackendChoice;
+import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.error.BulkgenException;
@@ -34,7 +35,16 @@ class TestMemoryPlanner {
       Path model, BackendChoice backend, OptionalLong memory, OptionalInt maxModelLen) {
     EngineConfig config =
         new EngineConfig(
-            model, "kivi2", backend, memory, 0.9, 8, maxModelLen, PromptOverflow.ERROR, 2);
+            model,
+            "kivi2",
+            backend,
+            DtypeChoice.AUTO,
+            memory,
+            0.9,
+            8,
+            maxModelLen,
+            PromptOverflow.ERROR,
+            2);
     return new MemoryPlanner(config, ModelFolder.describe(model)).plan();
   }
 
@@ -46,6 +56,7 @@ class TestMemoryPlanner {
             model,
             "auto",
             BackendChoice.CPU,
+            DtypeChoice.AUTO,
             OptionalLong.empty(),
             Double.NaN,
             0,
@@ -129,6 +140,7 @@ class TestMemoryPlanner {
                         model,
                         kvCache,
                         BackendChoice.CPU,
+                        DtypeChoice.AUTO,
                         OptionalLong.of(memory),
                         0.9,
                         maxBatch,

@@ -1,0 +1,12 @@
+package dev.bulkgen.config;
+
+/**
+ * {@code --dtype}: in what precision activations go into the products of a GPU. Weights stay as the
+ * checkpoint has them, sums are float32, and the CPU backend is float32 throughout.
+ */
+public enum DtypeChoice {
+  /** The 16-bit type of the checkpoint. */
+  AUTO,
+  /** About the precision of float32: twice the products, the same memory for weights and cache. */
+  FLOAT32
+}
