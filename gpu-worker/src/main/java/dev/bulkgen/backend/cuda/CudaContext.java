@@ -35,7 +35,7 @@ public final class CudaContext implements AutoCloseable {
     try {
       CudaErrors.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
       kernels = KernelLibrary.load(this, Catalogue.load(), ModuleImages.ofDriver());
-      allocator = memory.apply(DriverAllocator.of(device)).tracked();
+      allocator = memory.apply(DriverAllocator.of(this)).tracked();
     } catch (RuntimeException | Error e) {
       release(e);
       throw e;
@@ -72,7 +72,6 @@ public final class CudaContext implements AutoCloseable {
    * @throws BulkgenException DEVICE_OUT_OF_MEMORY with the sizes
    */
   public DeviceMemory allocate(long bytes, String what) {
-    check();
     return allocator.allocate(bytes, what);
   }
 

@@ -62,10 +62,9 @@ public final class CudaDriver {
   }
 
   // Whatever goes wrong while foreign libraries load is an answer here, errors included.
-  @SuppressWarnings("PMD.AvoidCatchingThrowable")
   private static Unavailable tryToLoad() {
     try {
-      int code = JCudaDriver.cuInit(0);
+      int code = PrivateLibraryFolder.during(() -> JCudaDriver.cuInit(0));
       if (code != CUresult.CUDA_SUCCESS) {
         return new Unavailable(
             "the CUDA driver is there but does not start: " + CudaErrors.describe(code));

@@ -1,5 +1,8 @@
 package dev.bulkgen.backend.cuda;
 
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+
 /** Something of a context that has to be closed before it. */
 abstract class CudaResource implements AutoCloseable {
   private final CudaContext context;
@@ -29,7 +32,7 @@ abstract class CudaResource implements AutoCloseable {
   final void check() {
     context.check();
     if (closed) {
-      throw new IllegalStateException(this + " is closed");
+      throw BulkgenException.of(ErrorCode.INTERNAL, "%s is used after close", this);
     }
   }
 

@@ -14,26 +14,29 @@ import jcuda.driver.JCudaDriver;
  * <p>The pool keeps the driver's release threshold: the binding has no call to raise it.
  */
 final class DriverAllocator implements DeviceAllocator {
+  private final CudaContext context;
   private final CUstream stream; // null: no pool
 
-  private DriverAllocator(CUstream stream) {
+  private DriverAllocator(CudaContext context, CUstream stream) {
+    this.context = context;
     this.stream = stream;
   }
 
-  static DriverAllocator of(CudaDevice device) {
-    if (!device.hasMemoryPools()) {
-      return new DriverAllocator(null);
+  static DriverAllocator of(CudaContext context) {
+    if (!context.device().hasMemoryPools()) {
+      return new DriverAllocator(context, null);
     }
     CUstream stream = new CUstream();
     CudaErrors.check(
         JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),
         "cuStreamCreate",
         "allocations");
-    return new DriverAllocator(stream);
+    return new DriverAllocator(context, stream);
   }
 
   @Override
   public DevicePointer take(long bytes, String what) {
+    context.check();
     if (bytes < 1) {
       throw BulkgenException.of(
           ErrorCode.INTERNAL, "%d bytes of device memory for %s", bytes, what);
@@ -60,6 +63,7 @@ final class DriverAllocator implements DeviceAllocator {
 
   @Override
   public void free(DeviceMemory memory, DevicePointer pointer) {
+    context.check();
     if (stream == null) {
       CudaErrors.checkRelease(JCudaDriver.cuMemFree(pointer), "cuMemFree", memory.what());
     } else {

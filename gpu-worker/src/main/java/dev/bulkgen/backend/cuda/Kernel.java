@@ -48,7 +48,7 @@ public final class Kernel {
           signature.name(),
           arguments.kernel().name());
     }
-    if (sharedBytes > allowedSharedBytes) {
+    if (sharedBytes < 0 || sharedBytes > allowedSharedBytes) {
       allow(sharedBytes);
     }
     int code =
@@ -69,7 +69,7 @@ public final class Kernel {
 
   private void allow(int sharedBytes) {
     int most = context.device().sharedBytes();
-    if (sharedBytes > most) {
+    if (sharedBytes < 0 || sharedBytes > most) {
       throw BulkgenException.of(
           ErrorCode.INTERNAL,
           "kernel %s wants %d bytes of shared memory a block; %s has %d",

@@ -12,6 +12,7 @@ final class TrackingAllocator implements DeviceAllocator {
   private record Taken(String what, long bytes) {}
 
   private final DeviceAllocator inner;
+  // By address: JCuda's pointers are equal where their numbers are.
   private final Map<DevicePointer, Taken> out = new LinkedHashMap<>();
 
   TrackingAllocator(DeviceAllocator inner) {

@@ -1,0 +1,202 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.model.ModelWeights.Linear;
+import dev.bulkgen.model.WeightMatrix;
+import dev.bulkgen.tensor.BFloat16;
+import java.nio.ShortBuffer;
+import java.util.Arrays;
+
+/**
+ * Brings weights from mapped files to the device: one pinned buffer is filled while the other is
+ * copied. Matrices are there for all streams after {@link #finish}.
+ */
+public final class WeightUploader implements AutoCloseable {
+  private static final int BUFFER_BYTES = 8 << 20;
+
+  private final CudaContext context;
+  private final int bufferBytes;
+  private final CudaStream stream;
+  private final Buffer[] buffers = new Buffer[2];
+  private int next;
+
+  private record Buffer(PinnedMemory memory, CudaEvent copied) {
+    void close() {
+      memory.close();
+      copied.close();
+    }
+  }
+
+  public WeightUploader(CudaContext context) {
+    this(context, BUFFER_BYTES);
+  }
+
+  WeightUploader(CudaContext context, int bufferBytes) {
+    this.context = context;
+    this.bufferBytes = bufferBytes;
+    this.stream = context.newStream("weights");
+  }
+
+  /**
+   * Puts the rows of all parts one after the other; one part is the plain case, query, key and
+   * value in one matrix another. The bias has zeros where a part has none.
+   *
+   * @param what for messages
+   * @throws BulkgenException DEVICE_OUT_OF_MEMORY with the sizes
+   */
+  public DeviceWeight upload(String what, Linear... parts) {
+    WeightMatrix[] weights = new WeightMatrix[parts.length];
+    Arrays.setAll(weights, i -> parts[i].weight());
+    return upload(what, MatrixRows.stacked(weights), stackedBias(parts));
+  }
+
+  /** As above, of one matrix without a bias, such as an embedding. */
+  public DeviceWeight upload(String what, WeightMatrix weight) {
+    return upload(what, MatrixRows.stacked(weight), null);
+  }
+
+  /** Alternates the rows of gate and up as {@code matmul}'s epilogue of SiLU wants them. */
+  public DeviceWeight uploadGateUp(String what, WeightMatrix gate, WeightMatrix up) {
+    return upload(what, MatrixRows.interleaved(gate, up), null);
+  }
+
+  private DeviceWeight upload(String what, MatrixRows rows, float[] bias) {
+    MatrixShape shape = rows.shape();
+    DeviceMemory biasMemory =
+        bias == null ? null : new DeviceArrays(context).upload(what + " bias", bias);
+    DeviceMemory numbers;
+    try {
+      numbers = context.allocate(shape.bytes(), what);
+    } catch (RuntimeException | Error e) {
+      if (biasMemory != null) {
+        biasMemory.close();
+      }
+      throw e;
+    }
+    DeviceWeight weight = new DeviceWeight(shape, numbers, biasMemory);
+    try {
+      int rowBytes = Math.multiplyExact(shape.pieces() * Short.BYTES, shape.depth());
+      int atOnce = Math.max(1, bufferBytes / rowBytes);
+      for (int row = 0; row < shape.rows(); row += atOnce) {
+        int count = Math.min(atOnce, shape.rows() - row);
+        send(weight, rows, row, count);
+      }
+    } catch (RuntimeException | Error e) {
+      // The device may still write to the memory.
+      abandon(e);
+      weight.close();
+      throw e;
+    }
+    return weight;
+  }
+
+  private static float[] stackedBias(Linear... parts) {
+    int rows = 0;
+    boolean isBiased = false;
+    for (Linear part : parts) {
+      rows += part.weight().rows();
+      isBiased |= part.bias() != null;
+    }
+    float[] stacked = isBiased ? new float[rows] : null;
+    int start = 0;
+    for (Linear part : parts) {
+      if (part.bias() != null) {
+        System.arraycopy(part.bias(), 0, stacked, start, part.weight().rows());
+      }
+      start += part.weight().rows();
+    }
+    return stacked;
+  }
+
+  private void send(DeviceWeight weight, MatrixRows rows, int row, int count) {
+    MatrixShape shape = weight.shape();
+    long planeBytes = (long) count * shape.depth() * Short.BYTES;
+    Buffer buffer = free(shape.pieces() * planeBytes);
+    fill(buffer.memory().buffer().asShortBuffer(), rows, row, count);
+    for (int piece = 0; piece < shape.pieces(); piece++) {
+      long target = (piece * shape.pieceStride() + (long) row * shape.depth()) * Short.BYTES;
+      stream.upload(weight.numbers(), target, buffer.memory(), piece * planeBytes, planeBytes);
+    }
+    stream.record(buffer.copied());
+  }
+
+  /** The buffer that was sent before the last one, once its copy has ended. */
+  private Buffer free(long bytes) {
+    next = 1 - next;
+    Buffer buffer = buffers[next];
+    if (buffer != null) {
+      buffer.copied().synchronize();
+    }
+    if (buffer == null || buffer.memory().bytes() < bytes) {
+      if (buffer != null) {
+        buffers[next] = null;
+        buffer.close();
+      }
+      int wanted = Math.toIntExact(Math.max(bytes, bufferBytes));
+      PinnedMemory memory = context.allocatePinned(wanted, "weights on their way");
+      buffers[next] = new Buffer(memory, context.newEvent("weights copied"));
+    }
+    return buffers[next];
+  }
+
+  /** Writes rows [row, row + count) as [pieces][count][depth]. */
+  private static void fill(ShortBuffer target, MatrixRows rows, int row, int count) {
+    MatrixShape shape = rows.shape();
+    short[] numbers = new short[shape.depth()];
+    short[] rests = new short[shape.depth()];
+    float[] floats = new float[shape.pieces() == 2 ? shape.depth() : 0];
+    int plane = count * shape.depth();
+    for (int i = 0; i < count; i++) {
+      WeightMatrix weight = rows.weight(row + i);
+      int cols = weight == null ? 0 : weight.cols();
+      if (weight != null && shape.pieces() == 1) {
+        weight.tensor().readShorts(weight.element(rows.sourceRow(row + i)), numbers, 0, cols);
+      } else if (weight != null) {
+        weight.tensor().readFloats(weight.element(rows.sourceRow(row + i)), floats, 0, cols);
+        split(floats, cols, numbers, rests);
+      }
+      Arrays.fill(numbers, cols, shape.depth(), (short) 0);
+      Arrays.fill(rests, cols, shape.depth(), (short) 0);
+      target.put(i * shape.depth(), numbers);
+      if (shape.pieces() == 2) {
+        target.put(plane + i * shape.depth(), rests);
+      }
+    }
+  }
+
+  private static void split(float[] values, int count, short[] numbers, short[] rests) {
+    for (int i = 0; i < count; i++) {
+      numbers[i] = BFloat16.fromFloat(values[i]);
+      float rest = values[i] - BFloat16.toFloat(numbers[i]);
+      // Of what is not finite there is no rest; it stays as it is.
+      rests[i] = rest - rest == 0 ? BFloat16.fromFloat(rest) : 0;
+    }
+  }
+
+  /** Waits until everything is on the device. */
+  public void finish() {
+    stream.synchronize();
+  }
+
+  private void abandon(Throwable failure) {
+    try {
+      stream.synchronize();
+    } catch (RuntimeException e) {
+      failure.addSuppressed(e);
+    }
+  }
+
+  /** Waits and gives the buffers back; the matrices stay. */
+  @Override
+  public void close() {
+    Cleanup cleanup = new Cleanup();
+    cleanup.run(this::finish);
+    for (Buffer buffer : buffers) {
+      if (buffer != null) {
+        cleanup.run(buffer::close);
+      }
+    }
+    cleanup.run(stream::close);
+    cleanup.finish();
+  }
+}
