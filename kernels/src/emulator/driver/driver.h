@@ -103,6 +103,7 @@ struct Stream {
 struct Module {
   Context* context;
   void* library;
+  int file;
   std::map<std::string, std::unique_ptr<struct Function>> functions;
 };
 

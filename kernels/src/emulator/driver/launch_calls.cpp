@@ -37,9 +37,12 @@ int loadImage(const Call& call, void** handle, const void* image) {
   }
   std::string path = "/proc/self/fd/" + std::to_string(file);
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  close(file);
-  if (library == nullptr) return call.refuse(invalidImage, dlerror());
-  auto* module = new Module{context, library, {}};
+  if (library == nullptr) {
+    close(file);
+    return call.refuse(invalidImage, dlerror());
+  }
+  // The file stays open with the library: a later one under the same number would count as this one.
+  auto* module = new Module{context, library, file, {}};
   context->modules.insert(module);
   *handle = module;
   return success;
@@ -118,6 +121,7 @@ int takeArguments(const Call& call, const Function& function, void** parameters,
 
 void closeModule(Module* module) {
   dlclose(module->library);
+  close(module->file);
   delete module;
 }
 
