@@ -55,6 +55,7 @@ final class EngineFixture {
         config.model(),
         config.kvCache(),
         config.backend(),
+        config.dtype(),
         OptionalLong.of(bytes),
         config.memoryFraction(),
         config.maxBatch(),
