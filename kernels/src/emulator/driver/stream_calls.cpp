@@ -59,7 +59,7 @@ DRIVER_CALL cuStreamCreateWithPriority(void** handle, unsigned flags, int priori
 DRIVER_CALL cuStreamDestroy_v2(void* handle) {
   Call call("cuStreamDestroy");
   Context* context;
-  Stream* stream;
+  Stream* stream = nullptr;
   int error = call.stream(handle, &context, &stream);
   if (stream == nullptr) return error;
   if (stream == &context->legacy) return call.refuse(invalidHandle, "the default stream");
