@@ -275,7 +275,7 @@ struct SampleArguments {
   float* logprobs;             // [rows] or null
   int* topTokens;              // [rows][topCount] likeliest first, or null
   float* topLogprobs;          // [rows][topCount]
-  int topCount;                // 0 to 20
+  int topCount;                // 0 to 100
   int vocabulary;
   int stride;
 };

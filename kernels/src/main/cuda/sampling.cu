@@ -10,7 +10,7 @@
 // masses, cuts, the draw, and so the token, always. A token generated more than 32,767 times counts
 // as that many. Log-probabilities go through the device's logf and are near, not equal.
 //
-// Limits: vocabulary <= 2^22; logits 16-byte aligned, stride a multiple of 4; topCount <= 20.
+// Limits: vocabulary <= 2^22; logits 16-byte aligned, stride a multiple of 4; topCount <= 100.
 #include "sampling_select.cuh"
 
 // What log-probabilities need of the raw logits.
@@ -107,7 +107,7 @@ DEVICE int drawToken(const SamplingRow& sampling, TokenRow& row, SampleShared* s
     cutToTop(row, shared, mass, [&](uint64_t total) {
       double limit = double(sampling.topP) * double(total);
       uint64_t whole = uint64_t(limit);
-      return double(whole) < limit ? whole + 1 : whole;
+      return double(whole) < limit || whole == 0 ? whole + 1 : whole;
     });
   }
   auto mass = [&](int token, float value) {

@@ -7,7 +7,7 @@
 constexpr int sampleThreads = 512;
 constexpr int sampleWarps = sampleThreads / 32;
 constexpr int selectBins = 4 * sampleThreads;
-constexpr int mostTopTokens = 32;
+constexpr int mostTopTokens = 100;
 constexpr unsigned allLanes = 0xFFFFFFFFu;
 
 // Java's SamplingKernels gives a block as many bytes of shared memory.
@@ -23,7 +23,7 @@ struct SampleShared {
   int flag;
   int count;
 };
-static_assert(sizeof(SampleShared) == 16800, "SamplingKernels.SHARED_BYTES says the same");
+static_assert(sizeof(SampleShared) == 17344, "SamplingKernels.SHARED_BYTES says the same");
 
 struct TokenRow {
   const float* logits;           // [vocabulary], 16-byte aligned, readable to a multiple of 4

@@ -5,8 +5,12 @@ package dev.bulkgen.sampling;
  * sequence has had so far, for penalties, the device counts itself.
  *
  * @param random the sequence's stream, of which the draw is that of {@code step}
- * @param heldBack token ids that cannot be drawn in this step; not to be changed
+ * @param heldBack token ids that cannot be drawn in this step, at most {@value #MOST_HELD_BACK};
+ *     not to be changed
  * @param step tokens generated so far
  */
-public record DeviceSampling(
-    SamplingParams params, PhiloxRandom random, int[] heldBack, int step) {}
+public record DeviceSampling(SamplingParams params, PhiloxRandom random, int[] heldBack, int step) {
+
+  /** Most ids in {@code heldBack}, so that the room for a batch of them is known. */
+  public static final int MOST_HELD_BACK = 64;
+}

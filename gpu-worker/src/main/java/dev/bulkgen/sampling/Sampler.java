@@ -20,7 +20,10 @@ public interface Sampler {
    */
   int sample(float[] logits, int offset, int vocabSize);
 
-  /** The next choice in a form for devices; empty if the sampler can choose on the host alone. */
+  /**
+   * The next choice in a form for devices; empty, for all of the sequence's tokens, if the sampler
+   * can choose on the host alone.
+   */
   default Optional<DeviceSampling> onDevice() {
     return Optional.empty();
   }

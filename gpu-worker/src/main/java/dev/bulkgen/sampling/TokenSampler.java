@@ -82,8 +82,12 @@ public final class TokenSampler implements Sampler {
     return token;
   }
 
+  /** Empty where more tokens are held back, now or earlier, than a device takes. */
   @Override
   public Optional<DeviceSampling> onDevice() {
+    if (heldBack.length > DeviceSampling.MOST_HELD_BACK) {
+      return Optional.empty();
+    }
     int[] heldBackNow = generated < params.minTokens() ? heldBack : NONE;
     return Optional.of(new DeviceSampling(params, random, heldBackNow, generated));
   }
@@ -242,7 +246,7 @@ public final class TokenSampler implements Sampler {
   private long keepTopP(
       Scratch scratch, float[] logits, int offset, int vocabSize, float max, long total) {
     float[] weights = scratch.weights(vocabSize);
-    long limit = (long) Math.ceil((double) topP * total);
+    long limit = Math.max(1, (long) Math.ceil((double) topP * total));
     // Only the bucket that the cut goes through is sorted.
     long[] masses = scratch.clearedMasses();
     for (int i = 0; i < vocabSize; i++) {

@@ -12,6 +12,7 @@ import java.util.Comparator;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -89,6 +90,7 @@ class TestTokenSampler {
     "4, 1, 0, 1 2 3 6",
     "8, 1, 0, 0 1 2 3 4 5 6 7",
     "0, 0.000001, 0, 1",
+    "0, 1e-60, 0, 1",
     "0, 0.5, 0, 1 3",
     "0, 0.7, 0, 1 2 3",
     "0, 0.8, 0, 1 2 3",
@@ -234,6 +236,15 @@ class TestTokenSampler {
         told.accept(token);
       }
     }
+  }
+
+  @Test
+  void testManyStopTokensStayOnTheHost() {
+    Set<Integer> stops = IntStream.range(0, 65).boxed().collect(Collectors.toSet());
+    TokenSampler sampler = sampler(greedy().minTokens(1).stopTokenIds(stops));
+    assertTrue(sampler.onDevice().isEmpty());
+    sampler.accept(70);
+    assertTrue(sampler.onDevice().isEmpty(), "the device would have missed a token");
   }
 
   @Test

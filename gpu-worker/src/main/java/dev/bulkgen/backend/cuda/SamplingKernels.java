@@ -1,0 +1,139 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+
+/**
+ * Launches the draw of next tokens on the device. The token is, to the bit, the one that {@link
+ * dev.bulkgen.sampling.TokenSampler} draws from the same logits.
+ */
+public final class SamplingKernels {
+  /** In place of a token: the logits hold a NaN, or the largest is infinite. */
+  public static final int NO_TOKEN = -1;
+
+  public static final int MOST_TOP_TOKENS = 100;
+
+  // SampleShared of sampling_row.cuh.
+  private static final int SHARED_BYTES = 17344;
+  private static final int MOST_VOCABULARY = 1 << 22;
+  private static final int ALIGNMENT = 16;
+
+  private final Kernel sampleKernel;
+  private final KernelArguments sampleArguments;
+  private final Kernel countKernel;
+  private final KernelArguments countArguments;
+  private final int stride;
+
+  /**
+   * What is drawn from, by address.
+   *
+   * @param logits [count][stride] float, row by row 16-byte aligned; held-back tokens become −∞
+   * @param samplings [count] as {@link SamplingRows} writes them
+   * @param heldBack ids as {@link SamplingRows} writes them
+   * @param counts [slots][vocabulary] 16-bit numbers: what tokens a sequence has had, kept by this
+   *     class for rows with penalties; 0 where no row has any
+   */
+  public record Rows(int count, long logits, long samplings, long heldBack, long counts) {}
+
+  /**
+   * Where the results go, by address.
+   *
+   * @param tokens [rows] int
+   * @param logprobs [rows] float: the tokens' natural log-probabilities before penalties and
+   *     temperature, NaN without token; 0: nobody asks
+   * @param topCount how many of the likeliest tokens before penalties to list, 0 to 100
+   * @param topTokens [rows][topCount] int, the likeliest first, equal ones by id; −1 beyond the
+   *     vocabulary
+   * @param topLogprobs [rows][topCount] float
+   */
+  public record Drawn(long tokens, long logprobs, int topCount, long topTokens, long topLogprobs) {
+
+    public static Drawn tokensOnly(long tokens) {
+      return new Drawn(tokens, 0, 0, 0, 0);
+    }
+  }
+
+  /**
+   * Prompts side by side, by address.
+   *
+   * @param count of prompts
+   * @param tokens [tokens of all] int
+   * @param firstRow [count] int: where each begins in {@code tokens}
+   * @param length [count] int
+   * @param slots [count] int: whose counts they are; negative: nobody's
+   */
+  public record Prompts(int count, long tokens, long firstRow, long length, long slots) {}
+
+  /**
+   * @param stride numbers from row to row of the logits, a multiple of 4
+   * @throws BulkgenException INTERNAL for a vocabulary or stride that the kernels do not take
+   */
+  public SamplingKernels(KernelLibrary kernels, int vocabulary, int stride) {
+    if (vocabulary < 1
+        || vocabulary > MOST_VOCABULARY
+        || stride < vocabulary
+        || stride % (ALIGNMENT / Float.BYTES) != 0) {
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL,
+          "logits of %d tokens in rows of %d: the sampler takes up to %d, in rows of a multiple of 4",
+          vocabulary,
+          stride,
+          MOST_VOCABULARY);
+    }
+    this.stride = stride;
+    sampleKernel = kernels.kernel("sample_tokens");
+    sampleArguments = sampleKernel.arguments().set("vocabulary", vocabulary).set("stride", stride);
+    countKernel = kernels.kernel("count_prompt");
+    countArguments = countKernel.arguments().set("vocabulary", vocabulary);
+  }
+
+  /** The least stride that logits of {@code vocabulary} tokens can have. */
+  public static int stride(int vocabulary) {
+    int numbers = ALIGNMENT / Float.BYTES;
+    return (vocabulary + numbers - 1) / numbers * numbers;
+  }
+
+  /** Bytes of the counts of {@code slots} sequences. */
+  public static long countsBytes(int slots, int vocabulary) {
+    return (long) slots * vocabulary * Short.BYTES;
+  }
+
+  /**
+   * Draws the next token of every row; the counts of rows with penalties are one token on then.
+   *
+   * @throws BulkgenException INTERNAL if the logits are not aligned or more than 100 top tokens are
+   *     asked for
+   */
+  public void sample(CudaStream stream, Rows rows, Drawn drawn) {
+    if (rows.logits % ALIGNMENT != 0 || drawn.topCount < 0 || drawn.topCount > MOST_TOP_TOKENS) {
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL,
+          "sampling from logits at %x in rows of %d, %d top tokens",
+          rows.logits,
+          stride,
+          drawn.topCount);
+    }
+    sampleArguments
+        .setAddress("logits", rows.logits)
+        .setAddress("samplings", rows.samplings)
+        .setAddress("heldBack", rows.heldBack)
+        .setAddress("counts", rows.counts)
+        .setAddress("tokens", drawn.tokens)
+        .setAddress("logprobs", drawn.logprobs)
+        .set("topCount", drawn.topCount)
+        .setAddress("topTokens", drawn.topTokens)
+        .setAddress("topLogprobs", drawn.topLogprobs);
+    sampleKernel.launch(stream, Grid.of(rows.count), SHARED_BYTES, sampleArguments);
+  }
+
+  /** Forgets what the prompts' slots have counted and marks the tokens of the prompts. */
+  public void countPrompts(CudaStream stream, Prompts prompts, long counts) {
+    countArguments
+        .setAddress("counts", counts)
+        .setAddress("tokens", prompts.tokens)
+        .setAddress("firstRow", prompts.firstRow)
+        .setAddress("length", prompts.length)
+        .setAddress("slots", prompts.slots);
+    countKernel.launch(stream, Grid.of(prompts.count), 0, countArguments);
+  }
+}

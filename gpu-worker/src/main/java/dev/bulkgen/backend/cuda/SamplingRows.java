@@ -1,0 +1,105 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.kernels.Catalogue;
+import dev.bulkgen.kernels.StructLayout;
+import dev.bulkgen.sampling.DeviceSampling;
+import dev.bulkgen.sampling.PhiloxRandom;
+import dev.bulkgen.sampling.SamplingParams;
+import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
+
+/** Writes how each row of a step is sampled, as {@link SamplingKernels} reads it. */
+public final class SamplingRows {
+  private static final String STRUCT = "SamplingRow";
+  private static final int NO_SLOT = -1;
+  private static final PhiloxRandom NO_RANDOM = new PhiloxRandom(0, "", 0);
+  private static final int[] NONE_HELD_BACK = {};
+
+  private final StructWriter writer;
+  private final IntBuffer heldBack;
+
+  /**
+   * @param rows [rows][{@link #rowBytes}], in native order
+   * @param heldBack room for {@link #heldBackCount} ids
+   */
+  public SamplingRows(Catalogue catalogue, ByteBuffer rows, IntBuffer heldBack) {
+    this.writer = new StructWriter(layout(catalogue), rows);
+    this.heldBack = heldBack;
+  }
+
+  /** Bytes of one row. */
+  public static int rowBytes(Catalogue catalogue) {
+    return layout(catalogue).bytes();
+  }
+
+  /** Ids that {@code rows} rows hold back at the most. */
+  public static int heldBackCount(int rows) {
+    return rows * DeviceSampling.MOST_HELD_BACK;
+  }
+
+  private static StructLayout layout(Catalogue catalogue) {
+    return catalogue
+        .struct(STRUCT)
+        .orElseThrow(
+            () -> BulkgenException.of(ErrorCode.INTERNAL, "the catalogue has no %s", STRUCT));
+  }
+
+  /** Begins a step: forgets the ids held back by rows written so far. */
+  public void begin() {
+    heldBack.clear();
+  }
+
+  /** Ids held back by the rows written since {@link #begin}. */
+  public int heldBackCount() {
+    return heldBack.position();
+  }
+
+  /**
+   * Row {@code row} draws the next token of the sequence in {@code slot}.
+   *
+   * @throws BulkgenException INTERNAL if there is no room for the row or its held-back ids
+   */
+  public void write(int row, int slot, DeviceSampling sampling) {
+    write(row, slot, sampling.params(), sampling.random(), sampling.step(), sampling.heldBack());
+  }
+
+  /** Row {@code row} draws nothing. */
+  public void writeNone(int row) {
+    write(row, NO_SLOT, SamplingParams.GREEDY, NO_RANDOM, 0, NONE_HELD_BACK);
+  }
+
+  private void write(
+      int row, int slot, SamplingParams params, PhiloxRandom random, int step, int[] held) {
+    if (held.length > heldBack.remaining()) {
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL,
+          "row %d holds back %d tokens, there is room for %d",
+          row,
+          held.length,
+          heldBack.remaining());
+    }
+    int begin = heldBack.position();
+    heldBack.put(held);
+    writer
+        .at(row)
+        .set("slot", slot)
+        .set("step", step)
+        .set("sampleIndex", random.sampleIndex())
+        .set("topK", params.topK())
+        .set("seedLow", (int) random.seed())
+        .set("seedHigh", (int) (random.seed() >>> 32))
+        .set("rowHashLow", (int) random.rowHash())
+        .set("rowHashHigh", (int) (random.rowHash() >>> 32))
+        .set("inverseTemperature", params.isGreedy() ? 0f : params.inverseTemperature())
+        .set("topP", (float) params.topP())
+        .set("minP", (float) params.minP())
+        .set("repetitionPenalty", (float) params.repetitionPenalty())
+        .set("presencePenalty", (float) params.presencePenalty())
+        .set("frequencyPenalty", (float) params.frequencyPenalty())
+        .set("heldBackBegin", begin)
+        .set("heldBackEnd", heldBack.position())
+        .checkComplete();
+  }
+}

@@ -1,0 +1,150 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.sampling.DeviceSampling;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+
+/**
+ * Rows of logits and the device sampler. Row i has the slot {@code rows − 1 − i}. The numbers that
+ * pad a row are NaN.
+ */
+final class SamplerRig implements AutoCloseable {
+  final RowDevice device = new RowDevice();
+  final int vocabulary;
+  final int rows;
+  private final int stride;
+  private final SamplingKernels kernels;
+  private final PinnedMemory pinnedRows;
+  private final PinnedMemory pinnedHeldBack;
+  private final SamplingRows samplingRows;
+  private final DeviceMemory samplings;
+  private final DeviceMemory heldBack;
+  private final DeviceMemory logits;
+  private final DeviceMemory counts;
+  private final DeviceMemory tokens;
+
+  /** What a launch wrote. */
+  record Result(int[] tokens, float[] logprobs, int[] topTokens, float[] topLogprobs) {}
+
+  SamplerRig(int vocabulary, int rows) {
+    this.vocabulary = vocabulary;
+    this.rows = rows;
+    stride = SamplingKernels.stride(vocabulary);
+    kernels = new SamplingKernels(device.kernels(), vocabulary, stride);
+    int rowBytes = SamplingRows.rowBytes(device.kernels().catalogue());
+    int heldBackBytes = SamplingRows.heldBackCount(rows) * Integer.BYTES;
+    pinnedRows = device.context.allocatePinned(rows * rowBytes, "sampling rows");
+    pinnedHeldBack = device.context.allocatePinned(heldBackBytes, "held-back tokens");
+    samplingRows =
+        new SamplingRows(
+            device.kernels().catalogue(),
+            pinnedRows.buffer(),
+            pinnedHeldBack.buffer().order(ByteOrder.nativeOrder()).asIntBuffer());
+    samplings = device.fresh(pinnedRows.bytes(), "sampling rows");
+    heldBack = device.fresh(pinnedHeldBack.bytes(), "held-back tokens");
+    logits = device.fresh(4L * rows * stride, "logits");
+    counts = device.fresh(SamplingKernels.countsBytes(rows, vocabulary), "counts");
+    tokens = device.fresh(4L * rows, "tokens");
+  }
+
+  /** Begins a sequence in every row's slot; a null prompt leaves its slot alone. */
+  void begin(int[][] prompts) {
+    int[] firstRow = new int[prompts.length];
+    int[] length = new int[prompts.length];
+    int[] slots = new int[prompts.length];
+    int[] all = new int[1];
+    for (int i = 0; i < prompts.length; i++) {
+      int[] prompt = prompts[i] == null ? new int[0] : prompts[i];
+      firstRow[i] = all.length;
+      length[i] = prompt.length;
+      slots[i] = prompts[i] == null ? -1 : slot(i);
+      all = Arrays.copyOf(all, all.length + prompt.length);
+      System.arraycopy(prompt, 0, all, firstRow[i], prompt.length);
+    }
+    kernels.countPrompts(
+        device.stream,
+        new SamplingKernels.Prompts(
+            prompts.length,
+            device.upload("prompts", all).address(),
+            device.upload("first rows", firstRow).address(),
+            device.upload("lengths", length).address(),
+            device.upload("slots", slots).address()),
+        counts.address());
+  }
+
+  int slot(int row) {
+    return rows - 1 - row;
+  }
+
+  /** Draws the tokens alone. */
+  int[] sample(float[][] values, DeviceSampling[] how) {
+    return sample(values, how, SamplingKernels.Drawn.tokensOnly(tokens.address())).tokens;
+  }
+
+  /** Draws with log-probabilities. */
+  Result sampleWithTop(float[][] values, DeviceSampling[] how, int topCount) {
+    try (DeviceMemory logprobs = device.context.allocate(4L * rows, "logprobs");
+        DeviceMemory topTokens = device.context.allocate(4L * rows * topCount + 4, "tops");
+        DeviceMemory topLogprobs = device.context.allocate(4L * rows * topCount + 4, "tops")) {
+      SamplingKernels.Drawn drawn =
+          new SamplingKernels.Drawn(
+              tokens.address(),
+              logprobs.address(),
+              topCount,
+              topTokens.address(),
+              topLogprobs.address());
+      return new Result(
+          sample(values, how, drawn).tokens,
+          device.arrays.floats(logprobs),
+          device.arrays.ints(topTokens),
+          device.arrays.floats(topLogprobs));
+    }
+  }
+
+  private Result sample(float[][] values, DeviceSampling[] how, SamplingKernels.Drawn drawn) {
+    float[] padded = new float[rows * stride];
+    Arrays.fill(padded, Float.NaN);
+    samplingRows.begin();
+    for (int row = 0; row < rows; row++) {
+      System.arraycopy(values[row], 0, padded, row * stride, vocabulary);
+      if (how[row] == null) {
+        samplingRows.writeNone(row);
+      } else {
+        samplingRows.write(row, slot(row), how[row]);
+      }
+    }
+    device.arrays.write(logits, padded);
+    device.stream.upload(samplings, 0, pinnedRows, 0, pinnedRows.bytes());
+    device.stream.upload(heldBack, 0, pinnedHeldBack, 0, pinnedHeldBack.bytes());
+    kernels.sample(
+        device.stream,
+        new SamplingKernels.Rows(
+            rows, logits.address(), samplings.address(), heldBack.address(), counts.address()),
+        drawn);
+    return new Result(device.arrays.ints(tokens), null, null, null);
+  }
+
+  /** A row's logits as the last launch left them. */
+  float[] logits(int row) {
+    float[] all = device.arrays.floats(logits);
+    return Arrays.copyOfRange(all, row * stride, row * stride + vocabulary);
+  }
+
+  /** [vocabulary] of a row's slot. */
+  short[] counts(int row) {
+    short[] all = device.arrays.shorts(counts);
+    return Arrays.copyOfRange(all, slot(row) * vocabulary, (slot(row) + 1) * vocabulary);
+  }
+
+  void writeCounts(short... values) {
+    device.arrays.write(counts, values);
+  }
+
+  @Override
+  public void close() {
+    device.stream.synchronize();
+    pinnedRows.close();
+    pinnedHeldBack.close();
+    device.close();
+  }
+}
