@@ -25,9 +25,9 @@ if echo 'int x;' | "$compiler" -march=native -x c++ -c -o /dev/null - 2>/dev/nul
   flags+=(-march=native)
 fi
 # Products and sums round as they are written, whatever the compiler inlines where. Kernels view the
-# same bytes as numbers of several types.
+# same bytes as numbers of several types. A misaligned access, which a card refuses, traps.
 kernelFlags=("${flags[@]}" -ffp-contract=off -fno-strict-aliasing -fno-exceptions -fno-rtti
-  -fno-math-errno -Wno-unknown-pragmas -I "$kernels" -I "$emulator/include")
+  -fno-math-errno -fsanitize=alignment -fsanitize-undefined-trap-on-error -Wno-unknown-pragmas -I "$kernels" -I "$emulator/include")
 
 # stale TARGET SOURCE HEADER_DIRECTORY...: whether the target must be built.
 stale() {
@@ -62,13 +62,11 @@ finish() {
   running=()
 }
 
-relink=0
 linked=()
 for source in "$emulator"/runtime/*.cpp "$emulator"/driver/*.cpp; do
   object=$objects/$(basename "$source" .cpp).o
   linked+=("$object")
   if stale "$object" "$source" "$emulator"; then
-    relink=1
     schedule compile "$object" "${flags[@]}" -I "$emulator/include" -c "$source"
   fi
 done
@@ -82,6 +80,7 @@ done
 finish
 [ "$failed" = 0 ] || exit 1
 
-if [ "$relink" = 1 ] || [ ! -f "$out/libcuda.so.1" ]; then
+if [ ! -f "$out/libcuda.so.1" ] ||
+  [ -n "$(find "${linked[@]}" -newer "$out/libcuda.so.1" -print -quit)" ]; then
   compile "$out/libcuda.so.1" -shared -pthread -Wl,-soname,libcuda.so.1 -Wl,-z,defs "${linked[@]}" -ldl
 fi

@@ -77,6 +77,7 @@ enum Control {
   controlSharedBytes,
   controlWorkers,
   controlLaunchMilliseconds,
+  controlQuiet,
   controlLiveAllocations = 0x1100,
   controlLiveBytes,
   controlLiveHostAllocations,
@@ -106,6 +107,7 @@ int setControl(const Call& call, int control, size_t value) {
     case controlLaunchMilliseconds:
       device.readyPool().limitMilliseconds(int64_t(value));
       return success;
+    case controlQuiet: settings.quiet = value != 0; return success;
     default: return call.refuse(invalidValue, "unknown limit");
   }
 }

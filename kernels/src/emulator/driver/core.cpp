@@ -28,7 +28,10 @@ Pool& Driver::readyPool() {
 
 int refuse(int error, const char* call, const std::string& why) {
   driver().lastMessage = std::string(call) + ": " + why;
-  fprintf(stderr, "emulated device: %s (%s)\n", driver().lastMessage.c_str(), nameOfError(error));
+  if (!driver().settings.quiet) {
+    fprintf(stderr, "emulated device: %s%s%s\n", driver().lastMessage.c_str(), error ? ": " : "",
+            error ? nameOfError(error) : "");
+  }
   return error;
 }
 

@@ -138,6 +138,7 @@ struct Settings {
   int sharedLimit = 227 * 1024;
   uint64_t failLaunchIn = 0;
   uint64_t failHostAllocationIn = 0;
+  bool quiet = false;
 };
 
 struct Driver {

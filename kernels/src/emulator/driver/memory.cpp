@@ -161,6 +161,8 @@ Allocation* DeviceMemory::damaged(const Context* context) const {
 
 std::string DeviceMemory::nearest(uint64_t address) const {
   auto text = [](uint64_t number) { return std::to_string(number); };
+  if (address < page) return "the null pointer";
+  if (!contains(address)) return "not device memory";
   auto freed = freed_.upper_bound(address);
   if (freed != freed_.begin()) {
     --freed;

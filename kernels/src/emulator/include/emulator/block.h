@@ -67,8 +67,7 @@ struct alignas(64) Exchange {
   uint64_t values[warpLanes];
   uint32_t a[4][warpLanes];
   uint32_t b[2][warpLanes];
-  float d[4][warpLanes];
-  uint32_t result;
+  float d[2][2 * warpLanes];  // the numbers of one row side by side
 };
 
 struct alignas(64) Warp {

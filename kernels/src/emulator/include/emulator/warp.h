@@ -107,61 +107,103 @@ namespace emulator {
 // ---- tensor cores: the lane that comes last computes for the whole warp ----
 
 typedef float Row __attribute__((vector_size(32)));
+typedef uint16_t Numbers __attribute__((vector_size(16)));
+typedef uint32_t Words __attribute__((vector_size(32)));
 
-template <float (*Convert)(uint16_t)>
-inline void convertPairs(float* to, const uint32_t* pairs, int count) {
-  uint16_t numbers[16];
-  memcpy(numbers, pairs, size_t(count) * 4);
-  for (int i = 0; i < 2 * count; ++i) to[i] = Convert(numbers[i]);
+struct HalfNumbers {
+  static Row row(Numbers numbers) {
+#if defined(__F16C__)
+    return Row(_mm256_cvtph_ps(__m128i(numbers)));
+#else
+    Row row;
+    for (int i = 0; i < 8; ++i) row[i] = floatFromHalf(numbers[i]);
+    return row;
+#endif
+  }
+};
+struct BfloatNumbers {
+  static Row row(Numbers numbers) { return Row(__builtin_convertvector(numbers, Words) << 16); }
+};
+
+inline Numbers loadNumbers(const uint32_t* pairs) {
+  Numbers numbers;
+  memcpy(&numbers, pairs, sizeof(numbers));
+  return numbers;
 }
 
-// d += a · b over the fragments in `area`. A register of all lanes is an 8x8 matrix by rows (of b: by
-// columns), as four pairs a row. A product of two 16-bit numbers is a float exactly.
-template <float (*Convert)(uint16_t)>
-__attribute__((noinline)) inline void multiplyFragments(Exchange& area) {
-  Row columns[16];  // b[k][0..7]
+// An 8x8 matrix, by interleaving the upper with the lower half of its rows three times.
+inline void transposeMatrix8(Numbers (&rows)[8]) {
+  const Numbers low = {0, 8, 1, 9, 2, 10, 3, 11};
+  const Numbers high = {4, 12, 5, 13, 6, 14, 7, 15};
+  for (int round = 0; round < 3; ++round) {
+    Numbers mixed[8];
+    for (int i = 0; i < 4; ++i) {
+      mixed[2 * i] = __builtin_shuffle(rows[i], rows[i + 4], low);
+      mixed[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + 4], high);
+    }
+    for (int i = 0; i < 8; ++i) rows[i] = mixed[i];
+  }
+}
+
+// A register of all lanes, as the 8x8 matrix that it holds by rows, four pairs a row.
+inline void transposeRegister(uint32_t (&matrix)[warpLanes]) {
+  Numbers rows[8];
+  memcpy(rows, matrix, sizeof(rows));
+  transposeMatrix8(rows);
+  memcpy(matrix, rows, sizeof(rows));
+}
+
+// The product of two 16-bit numbers is a float exactly, so that it does not matter where it is fused.
+inline Row multiplyAdd(float x, Row y, Row z) {
+#if defined(__FMA__)
+  return Row(_mm256_fmadd_ps(_mm256_set1_ps(x), __m256(y), __m256(z)));
+#else
+  return z + x * y;
+#endif
+}
+
+// d += a · b over the fragments in `area`; a's registers hold 8x8 matrices by rows, b's by columns.
+template <class Format>
+__attribute__((noinline)) void multiplyFragments(Exchange& area) {
+  Row b[16];
   for (int half = 0; half < 2; ++half) {
-    for (int column = 0; column < 8; ++column) {
-      float numbers[8];
-      convertPairs<Convert>(numbers, &area.b[half][4 * column], 4);
-      for (int k = 0; k < 8; ++k) columns[8 * half + k][column] = numbers[k];
-    }
+    Numbers rows[8];
+    memcpy(rows, area.b[half], sizeof(rows));
+    transposeMatrix8(rows);
+    for (int k = 0; k < 8; ++k) b[8 * half + k] = Format::row(rows[k]);
   }
-  for (int row = 0; row < 16; ++row) {
-    int upper = row / 8;
-    int first = 4 * (row % 8);
-    float numbers[16];
-    convertPairs<Convert>(numbers, &area.a[upper][first], 4);
-    convertPairs<Convert>(numbers + 8, &area.a[upper + 2][first], 4);
-    Row sum;
-    for (int pair = 0; pair < 4; ++pair) {
-      sum[2 * pair] = area.d[2 * upper][first + pair];
-      sum[2 * pair + 1] = area.d[2 * upper + 1][first + pair];
-    }
-    for (int k = 0; k < 16; ++k) sum += numbers[k] * columns[k];
-    for (int pair = 0; pair < 4; ++pair) {
-      area.d[2 * upper][first + pair] = sum[2 * pair];
-      area.d[2 * upper + 1][first + pair] = sum[2 * pair + 1];
+  for (int upper = 0; upper < 2; ++upper) {
+    for (int row = 0; row < 8; ++row) {
+      float a[16];
+      Row left = Format::row(loadNumbers(&area.a[upper][4 * row]));
+      Row right = Format::row(loadNumbers(&area.a[upper + 2][4 * row]));
+      memcpy(a, &left, sizeof(left));
+      memcpy(a + 8, &right, sizeof(right));
+      Row sum;
+      memcpy(&sum, &area.d[upper][8 * row], sizeof(sum));
+#pragma GCC unroll 16
+      for (int k = 0; k < 16; ++k) sum = multiplyAdd(a[k], b[k], sum);
+      memcpy(&area.d[upper][8 * row], &sum, sizeof(sum));
     }
   }
 }
 
-template <float (*Convert)(uint16_t)>
+template <class Format>
 inline void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], int line) {
   Thread* thread = self;
   Exchange& area = nextExchange(thread);
   unsigned lane = thread->lane;
   for (int i = 0; i < 4; ++i) area.a[i][lane] = a[i];
   for (int i = 0; i < 2; ++i) area.b[i][lane] = b[i];
-  for (int i = 0; i < 4; ++i) area.d[i][lane] = d[i];
+  for (int i = 0; i < 4; ++i) area.d[i / 2][2 * lane + i % 2] = d[i];
   if (arrive(thread, fullMask, Meeting::multiply, line)) {
     if (thread->warp->present != fullMask) fail(errorLaunchFailed, "a matrix product in part of a warp");
-    multiplyFragments<Convert>(area);
+    multiplyFragments<Format>(area);
     release(thread->warp, fullMask);
   } else {
     park(thread);
   }
-  for (int i = 0; i < 4; ++i) d[i] = area.d[i][lane];
+  for (int i = 0; i < 4; ++i) d[i] = area.d[i / 2][2 * lane + i % 2];
 }
 
 inline void checkShared(const void* address, const char* what) {
@@ -184,16 +226,6 @@ __attribute__((noinline)) inline void loadRows(Exchange& area) {
   }
 }
 
-inline void transposeRows(uint32_t (&matrix)[warpLanes]) {
-  uint16_t from[8][8];
-  uint16_t to[8][8];
-  memcpy(from, matrix, sizeof(from));
-  for (int row = 0; row < 8; ++row) {
-    for (int column = 0; column < 8; ++column) to[column][row] = from[row][column];
-  }
-  memcpy(matrix, to, sizeof(to));
-}
-
 template <bool Transposed>
 inline void loadFragments(uint32_t (&r)[4], const void* row, int line) {
   Thread* thread = self;
@@ -205,7 +237,7 @@ inline void loadFragments(uint32_t (&r)[4], const void* row, int line) {
     if (thread->warp->present != fullMask) fail(errorLaunchFailed, "loads matrices in part of a warp");
     loadRows(area);
     if (Transposed) {
-      for (auto& matrix : area.a) transposeRows(matrix);
+      for (auto& matrix : area.a) transposeRegister(matrix);
     }
     release(thread->warp, fullMask);
   } else {
@@ -248,11 +280,11 @@ __attribute__((noinline)) inline void finishCopies(unsigned pendingGroups) {
 
 inline void multiplyHalf(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                          int line = __builtin_LINE()) {
-  emulator::multiply<floatFromHalf>(d, a, b, line);
+  emulator::multiply<emulator::HalfNumbers>(d, a, b, line);
 }
 inline void multiplyBfloat(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                            int line = __builtin_LINE()) {
-  emulator::multiply<floatFromBfloat>(d, a, b, line);
+  emulator::multiply<emulator::BfloatNumbers>(d, a, b, line);
 }
 inline void loadMatrices(uint32_t (&r)[4], const void* row, int line = __builtin_LINE()) {
   emulator::loadFragments<false>(r, row, line);
@@ -267,7 +299,7 @@ inline uint32_t transposeMatrix(uint32_t x, int line = __builtin_LINE()) {
   area.a[0][thread->lane] = x;
   if (arrive(thread, fullMask, Meeting::transposeMatrix, line)) {
     if (thread->warp->present != fullMask) fail(errorLaunchFailed, "transposes in part of a warp");
-    transposeRows(area.a[0]);
+    transposeRegister(area.a[0]);
     release(thread->warp, fullMask);
   } else {
     park(thread);
