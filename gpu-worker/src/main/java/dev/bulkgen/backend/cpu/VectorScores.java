@@ -82,6 +82,23 @@ final class VectorScores {
       int row = scoreOffset + h * scoreStride;
       Arrays.fill(scores, row, row + group, bases[h]);
     }
+    if (heads <= VectorCodedPanels.ROWS) {
+      VectorCodedPanels.accumulate(
+          scaled,
+          0,
+          headDim,
+          heads,
+          words,
+          wordOffset,
+          group,
+          bits,
+          group / LANES,
+          headDim,
+          scores,
+          scoreOffset,
+          scoreStride);
+      return;
+    }
     int panelStride = headDim * LANES;
     for (int t = 0; t < group; t += PANELS * LANES) {
       int count = Math.min(PANELS, (group - t) / LANES);

@@ -104,44 +104,34 @@ final class VectorValues {
       float[] zeroSums) {
     int groups = (headDim + group - 1) / group;
     reserve(heads, groups, group, tokens);
-    for (int g = 0; g < groups; g++) {
-      VectorCodes.widen(scales, scaleOffset + g * scaleStride, scale, tokens);
-      VectorCodes.widen(zeros, zeroOffset + g * scaleStride, zero, tokens);
-      for (int h = 0; h < heads; h++) {
-        multiply(p, pOffset + h * pStride, scale, factors, (h * groups + g) * tokens, tokens);
-      }
-      for (int h = 0; h < heads; h += HEADS) {
-        addZeros(
-            p,
-            pOffset + h * pStride,
-            pStride,
-            heads - 1 - h,
-            zero,
-            tokens,
-            zeroSums,
-            h * groups + g,
-            groups);
-      }
-    }
+    foldScales(
+        p,
+        pOffset,
+        pStride,
+        heads,
+        groups,
+        scales,
+        scaleOffset,
+        zeros,
+        zeroOffset,
+        scaleStride,
+        tokens,
+        zeroSums);
     for (int g = 0; g < groups; g++) {
       int first = g * group;
       int channels = Math.min(group, headDim - first);
       int whole = channels / LANES * LANES;
       int factor = g * tokens;
-      for (int d = 0; d < whole; d += LANES) {
-        int word = wordOffset + first + d;
-        VectorCodes.unpack(words, word, headDim, bits, tokens, panels, d * tokens);
-      }
-      VectorPanels.accumulate(
-          factors,
-          factor,
-          groups * tokens,
+      addWhole(
           heads,
-          panels,
-          0,
-          tokens * LANES,
+          words,
+          wordOffset + first,
+          headDim,
+          bits,
           whole / LANES,
           tokens,
+          factor,
+          groups * tokens,
           out,
           first,
           outStride);
@@ -165,6 +155,91 @@ final class VectorValues {
         giveTail(out, first + whole, tail, heads, outStride);
       }
     }
+  }
+
+  /** Folds the scales into the probabilities and sums up what the zeros add. */
+  private void foldScales(
+      float[] p,
+      int pOffset,
+      int pStride,
+      int heads,
+      int groups,
+      short[] scales,
+      int scaleOffset,
+      short[] zeros,
+      int zeroOffset,
+      int scaleStride,
+      int tokens,
+      float[] zeroSums) {
+    for (int g = 0; g < groups; g++) {
+      VectorCodes.widen(scales, scaleOffset + g * scaleStride, scale, tokens);
+      VectorCodes.widen(zeros, zeroOffset + g * scaleStride, zero, tokens);
+      for (int h = 0; h < heads; h++) {
+        multiply(p, pOffset + h * pStride, scale, factors, (h * groups + g) * tokens, tokens);
+      }
+      for (int h = 0; h < heads; h += HEADS) {
+        addZeros(
+            p,
+            pOffset + h * pStride,
+            pStride,
+            heads - 1 - h,
+            zero,
+            tokens,
+            zeroSums,
+            h * groups + g,
+            groups);
+      }
+    }
+  }
+
+  /** Adds {@code count} vectors of sixteen channels, from word {@code word} on. */
+  private void addWhole(
+      int heads,
+      int[] words,
+      int word,
+      int wordStride,
+      int bits,
+      int count,
+      int tokens,
+      int factor,
+      int factorStride,
+      float[] out,
+      int to,
+      int outStride) {
+    if (heads <= VectorCodedPanels.ROWS) {
+      VectorCodedPanels.accumulate(
+          factors,
+          factor,
+          factorStride,
+          heads,
+          words,
+          word,
+          wordStride,
+          bits,
+          count,
+          tokens,
+          out,
+          to,
+          outStride);
+      return;
+    }
+    for (int i = 0; i < count; i++) {
+      int panel = i * LANES * tokens;
+      VectorCodes.unpack(words, word + i * LANES, wordStride, bits, tokens, panels, panel);
+    }
+    VectorPanels.accumulate(
+        factors,
+        factor,
+        factorStride,
+        heads,
+        panels,
+        0,
+        tokens * LANES,
+        count,
+        tokens,
+        out,
+        to,
+        outStride);
   }
 
   private void unpackTail(
