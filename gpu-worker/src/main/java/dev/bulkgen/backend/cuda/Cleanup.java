@@ -22,4 +22,11 @@ final class Cleanup {
       throw first;
     }
   }
+
+  /** Adds the failures to the one that made the cleanup necessary. */
+  void addTo(Throwable cause) {
+    if (first != null) {
+      cause.addSuppressed(first);
+    }
+  }
 }

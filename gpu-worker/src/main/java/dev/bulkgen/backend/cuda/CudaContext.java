@@ -7,7 +7,6 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 import jcuda.driver.CUcontext;
-import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 
 /**
@@ -17,6 +16,9 @@ import jcuda.driver.JCudaDriver;
  * <p>The device's primary context is used, which cuBLAS would take as well.
  */
 public final class CudaContext implements AutoCloseable {
+  // The driver's calls go to the thread's current context; one thread may have several of ours.
+  private static final ThreadLocal<CudaContext> CURRENT = new ThreadLocal<>();
+
   private final CudaDevice device;
   private final CUcontext context;
   private final Set<CudaResource> open = new LinkedHashSet<>();
@@ -33,11 +35,13 @@ public final class CudaContext implements AutoCloseable {
         "cuDevicePrimaryCtxRetain",
         device.name());
     try {
-      CudaErrors.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+      check();
       kernels = KernelLibrary.load(this, Catalogue.load(), ModuleImages.ofDriver());
       allocator = memory.apply(DriverAllocator.of(this)).tracked();
     } catch (RuntimeException | Error e) {
-      release(e);
+      Cleanup cleanup = new Cleanup();
+      cleanup.run(this::releaseContext);
+      cleanup.addTo(e);
       throw e;
     }
   }
@@ -114,9 +118,9 @@ public final class CudaContext implements AutoCloseable {
   public void attach() {
     owner = Thread.currentThread();
     check();
-    CudaErrors.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
   }
 
+  /** Refuses calls from a thread that is not the owner, and makes the context current. */
   void check() {
     if (Thread.currentThread() != owner || closed) {
       throw BulkgenException.of(
@@ -126,6 +130,10 @@ public final class CudaContext implements AutoCloseable {
           closed
               ? "is closed"
               : "belongs to the thread " + owner.getName() + "; attach it to this one first");
+    }
+    if (CURRENT.get() != this) {
+      CudaErrors.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+      CURRENT.set(this);
     }
   }
 
@@ -166,17 +174,13 @@ public final class CudaContext implements AutoCloseable {
   }
 
   private void releaseContext() {
+    CURRENT.remove();
+    // Left current, a context that is gone would be found by whoever uses this thread next.
+    int code = JCudaDriver.cuCtxSetCurrent(new CUcontext());
+    CudaErrors.checkRelease(code, "cuCtxSetCurrent", "no context");
     CudaErrors.checkRelease(
         JCudaDriver.cuDevicePrimaryCtxRelease(CudaDevice.handle(device.ordinal())),
         "cuDevicePrimaryCtxRelease",
         device.name());
-  }
-
-  private void release(Throwable failure) {
-    int code = JCudaDriver.cuDevicePrimaryCtxRelease(CudaDevice.handle(device.ordinal()));
-    if (code != CUresult.CUDA_SUCCESS) {
-      failure.addSuppressed(
-          new IllegalStateException("cuDevicePrimaryCtxRelease: " + CudaErrors.describe(code)));
-    }
   }
 }

@@ -23,9 +23,14 @@ final class DriverAllocator implements DeviceAllocator {
   }
 
   static DriverAllocator of(CudaContext context) {
-    if (!context.device().hasMemoryPools()) {
-      return new DriverAllocator(context, null);
-    }
+    return context.device().hasMemoryPools() ? pooled(context) : plain(context);
+  }
+
+  static DriverAllocator plain(CudaContext context) {
+    return new DriverAllocator(context, null);
+  }
+
+  static DriverAllocator pooled(CudaContext context) {
     CUstream stream = new CUstream();
     CudaErrors.check(
         JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),

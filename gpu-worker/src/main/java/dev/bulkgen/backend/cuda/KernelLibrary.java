@@ -40,7 +40,9 @@ public final class KernelLibrary {
       }
       return library;
     } catch (RuntimeException | Error e) {
-      library.unload(e);
+      Cleanup cleanup = new Cleanup();
+      cleanup.run(library::close);
+      cleanup.addTo(e);
       throw e;
     }
   }
@@ -104,14 +106,6 @@ public final class KernelLibrary {
             signature.name() + " in " + family + images.suffix());
         kernels.put(signature.name(), new Kernel(context, signature, function));
       }
-    }
-  }
-
-  private void unload(Throwable failure) {
-    try {
-      close();
-    } catch (RuntimeException e) {
-      failure.addSuppressed(e);
     }
   }
 

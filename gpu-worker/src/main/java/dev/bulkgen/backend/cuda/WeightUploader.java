@@ -83,8 +83,10 @@ public final class WeightUploader implements AutoCloseable {
       }
     } catch (RuntimeException | Error e) {
       // The device may still write to the memory.
-      abandon(e);
-      weight.close();
+      Cleanup cleanup = new Cleanup();
+      cleanup.run(this::finish);
+      cleanup.run(weight::close);
+      cleanup.addTo(e);
       throw e;
     }
     return weight;
@@ -176,14 +178,6 @@ public final class WeightUploader implements AutoCloseable {
   /** Waits until everything is on the device. */
   public void finish() {
     stream.synchronize();
-  }
-
-  private void abandon(Throwable failure) {
-    try {
-      stream.synchronize();
-    } catch (RuntimeException e) {
-      failure.addSuppressed(e);
-    }
   }
 
   /** Waits and gives the buffers back; the matrices stay. */

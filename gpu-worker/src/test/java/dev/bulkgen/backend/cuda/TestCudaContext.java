@@ -82,6 +82,20 @@ class TestCudaContext {
   }
 
   @Test
+  void testSeveralContextsOfOneThread() {
+    try (CudaContext first = EmulatedDevice.open();
+        DeviceMemory table = new DeviceArrays(first).upload("table", 1, 2)) {
+      CudaContext second = EmulatedDevice.open();
+      DeviceMemory other = new DeviceArrays(second).upload("table", 3, 4);
+      assertEquals(2, new DeviceArrays(first).ints(table)[1]);
+      assertEquals(4, new DeviceArrays(second).ints(other)[1]);
+      other.close();
+      second.close();
+      assertEquals(2, new DeviceArrays(first).ints(table)[1]);
+    }
+  }
+
+  @Test
   void testClosedContextIsRefused() {
     CudaContext context = EmulatedDevice.open();
     context.close();

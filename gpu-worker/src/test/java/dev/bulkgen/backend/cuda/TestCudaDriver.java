@@ -2,12 +2,14 @@ package dev.bulkgen.backend.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -49,15 +51,33 @@ class TestCudaDriver {
     assertEmpty();
   }
 
-  /** All that the process prints, errors included: it must not print anything of its own. */
+  @Test
+  void testOtherPlatformsAreNamed() throws Exception {
+    String withoutLibraries =
+        Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
+            .filter(entry -> !entry.contains("jcuda-natives"))
+            .collect(Collectors.joining(File.pathSeparator));
+    String reason = probe(withoutLibraries).lines().findFirst().orElseThrow();
+    assertEquals(
+        "the CUDA binding has no library that loads on %s %s (error while loading native library"
+            .formatted(System.getProperty("os.name"), System.getProperty("os.arch")),
+        reason.substring(0, reason.indexOf(" \"")));
+    assertEmpty();
+  }
+
   private String probe() throws IOException, InterruptedException {
+    return probe(System.getProperty("java.class.path"));
+  }
+
+  /** All that the process prints, errors included: it must not print anything of its own. */
+  private String probe(String classPath) throws IOException, InterruptedException {
     Path java = Path.of(System.getProperty("java.home"), "bin", "java");
     Process process =
         new ProcessBuilder(
                 java.toString(),
                 "-Djava.io.tmpdir=" + folder,
                 "-cp",
-                System.getProperty("java.class.path"),
+                classPath,
                 Probe.class.getName())
             .redirectErrorStream(true)
             .start();

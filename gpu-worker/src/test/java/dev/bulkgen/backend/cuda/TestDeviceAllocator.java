@@ -9,6 +9,7 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.error.ErrorKind;
 import java.util.List;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -41,6 +42,28 @@ class TestDeviceAllocator {
             context.allocate(2_000_000, "second");
           });
       context.allocate(10, "third").close();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void testDriverWithAndWithoutPools(boolean isPooled) {
+    try (CudaContext context = EmulatedDevice.open()) {
+      Assumptions.assumeTrue(!isPooled || context.device().hasMemoryPools());
+      DriverAllocator allocator =
+          isPooled ? DriverAllocator.pooled(context) : DriverAllocator.plain(context);
+      DeviceArrays arrays = new DeviceArrays(context);
+      for (int round = 0; round < 3; round++) {
+        DeviceMemory first = allocator.allocate(1200, "first");
+        DeviceMemory second = allocator.allocate(8, "second");
+        arrays.write(first, 1, 2, 3);
+        arrays.write(second, 4, 5);
+        assertEquals(3, arrays.ints(first.slice(0, 12, "part"))[2]);
+        assertEquals(5, arrays.ints(second)[1]);
+        first.close();
+        second.close();
+      }
+      allocator.close();
     }
   }
 

@@ -31,6 +31,7 @@ public enum ExitCode {
           TOKENIZER_INVALID,
           CHAT_TEMPLATE_INVALID,
           MEMORY_PLAN_REFUSED,
+          DEVICE_OUT_OF_MEMORY,
           DEVICE_UNAVAILABLE ->
           ENGINE_NOT_LOADED;
       default -> ERROR;
