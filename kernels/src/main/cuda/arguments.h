@@ -83,7 +83,7 @@ struct NormArguments {
 // depth is a multiple of 64 (zero-padded on both sides); columns any (of silu a multiple of 16: the
 // pairs); xStride and weight stride = depth. The order of each element's sum depends on (columns,
 // depth) alone. Pieces written beyond the last column up to outStride become 0. matmul.cu has the tiles
-// of the kernels. Grid: (tiles, 1, splits), or (tiles) where a block goes through all splits itself.
+// of the kernels and their grids.
 // kernel matmul/matmul_bf16_rows16: MatmulArguments, 128
 // kernel matmul/matmul_bf16_rows32: MatmulArguments, 128
 // kernel matmul/matmul_bf16_rows64: MatmulArguments, 128
@@ -105,7 +105,8 @@ struct MatmulArguments {
   float* out;                    // [rows][outStride], epilogues 0 and 1
   unsigned short* outPieces;     // [outPieceCount][rows][outStride], epilogues 2 to 4
   long long outPieceStride;
-  float* partials;               // [tiles][splits][tile's numbers]; null where grid.z is 1
+  float* partials;               // [tiles][splits][tile's numbers] side by side, [grid.x][tile's
+                                 // numbers] of `wide` with several splits; else null
   int* arrivals;                 // [tiles], 0 before and after the kernel; null where grid.z is 1
   int rows;
   int columns;

@@ -5,29 +5,41 @@
 // as the reads of x from the second-level cache demand (a tile of r rows and c columns reads r / c
 // bytes of x for every byte of the weight), and the splits of depth run side by side to keep every
 // multiprocessor reading. Many rows (prefill): the tensor cores are the bound, tiles are large, and a
-// block goes through the splits one after the other and adds them in registers: no partial sum leaves
-// the block, and the bits are those of the splits side by side.
+// block goes through the splits one after the other. The bits are the same.
 //
 //   kernel    tile       threads  shared memory            splits
 //   rows16     16 x 64     128    5 stages of 10 KB        side by side
 //   rows32     32 x 128    128    4 stages of 20 KB        side by side
 //   rows64     64 x 128    128    4 stages of 24 KB        side by side
-//   rows128   128 x 128    256    3 stages of 32 KB        either way
-//   wide      128 x 256    256    2 stages of 48 KB        one only
-//   pieces     64 x 128    128    2 stages of up to 48 KB  either way
+//   rows128   128 x 128    256    3 stages of 32 KB        either way, total in registers
+//   wide      128 x 256    256    2 stages of 48 KB        one after the other, total in memory
+//   pieces     64 x 128    128    2 stages of up to 48 KB  either way, total in registers
 //
-// All but `pieces` take x and the weight in one piece. Grid: (tiles, 1, splits side by side).
+// All but `pieces` take x and the weight in one piece. Grid: (tiles, 1, splits side by side); of `wide`
+// with several splits any number of blocks, best as many as run at once.
 #include "matmul_epilogue.cuh"
 
 template <class Format, class T, bool Pieces, Splits Mode>
 DEVICE void multiplyTile(const MatmulArguments& a) {
-  const TilePlace place = placeOfBlock<T>(a);
+  const TilePlace place = placeOfTile<T>(a, blockIdx.x);
   Sums<T> sums = {};
   sumTile<Format, T, Pieces, Mode>(a, place, sums);
-  if constexpr (Mode == Splits::sideBySide || Mode == Splits::either) {
-    if (gridDim.z > 1 && !mergeSplits<T>(a, place.index, sums)) return;
-  }
+  if (gridDim.z > 1 && !mergeSplits<T>(a, place.index, sums)) return;
   finishTile<Format, T>(a, place, sums);
+}
+
+// Blocks that carry totals are as many as run at once, and take tile after tile.
+template <class Format, class T>
+DEVICE void multiplyTiles(const MatmulArguments& a) {
+  const int tiles = rowTiles<T>(a) * columnTiles<T>(a);
+  for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
+    const TilePlace place = placeOfTile<T>(a, index);
+    Sums<T> sums = {};
+    // Others may still read the sums of the last tile, where the stages of this one go.
+    __syncthreads();
+    sumTile<Format, T, false, Splits::carried>(a, place, sums);
+    finishTile<Format, T>(a, place, sums);
+  }
 }
 
 using TileOf16Rows = Tile<1, 4, 16, 16, 5>;
@@ -50,7 +62,7 @@ KERNEL(matmul_bf16_rows128, MatmulArguments, 256) {
   multiplyTile<Bfloat, TileOf128Rows, false, Splits::either>(a);
 }
 KERNEL(matmul_bf16_wide, MatmulArguments, 256) {
-  multiplyTile<Bfloat, WideTile, false, Splits::none>(a);
+  multiplyTiles<Bfloat, WideTile>(a);
 }
 KERNEL(matmul_bf16_pieces, MatmulArguments, 128) {
   multiplyTile<Bfloat, PiecesTile, true, Splits::either>(a);
@@ -68,7 +80,7 @@ KERNEL(matmul_fp16_rows128, MatmulArguments, 256) {
   multiplyTile<Half, TileOf128Rows, false, Splits::either>(a);
 }
 KERNEL(matmul_fp16_wide, MatmulArguments, 256) {
-  multiplyTile<Half, WideTile, false, Splits::none>(a);
+  multiplyTiles<Half, WideTile>(a);
 }
 KERNEL(matmul_fp16_pieces, MatmulArguments, 128) {
   multiplyTile<Half, PiecesTile, true, Splits::either>(a);

@@ -3,7 +3,7 @@
 // code of an activation stands once and not once for every register.
 #pragma once
 
-#include "matmul_tile.cuh"
+#include "matmul_splits.cuh"
 
 constexpr int epilogueAdd = 1;
 constexpr int epilogueSilu = 2;
@@ -187,7 +187,7 @@ DEVICE void finishTile(const MatmulArguments& a, const TilePlace& place, const S
       finishActivated<Format, T>(a, place.firstRow, firstColumn, gathered);
     }
   }
-  if (place.lastColumns && a.epilogue >= epilogueSilu) {
+  if (place.firstColumn + T::columns >= a.columns && a.epilogue >= epilogueSilu) {
     clearPadding<T>(a, place, a.epilogue == epilogueSilu ? a.columns / 2 : a.columns);
   }
 }

@@ -29,10 +29,6 @@ struct Half {
   DEVICE static float toFloat(uint16_t x) { return floatFromHalf(x); }
 };
 
-// What a kernel can do with several splits of depth: nothing; run them side by side, in blocks of their
-// own; or, as the grid says, either that or go through them one after the other in one block.
-enum class Splits { none, sideBySide, either };
-
 constexpr int stepDepth = 64;
 constexpr int lineBytes = stepDepth * 2;
 
@@ -49,8 +45,6 @@ struct Tile {
   static constexpr int rowFragments = WarpRows / 16;
   static constexpr int columnFragments = WarpColumns / 8;
   static constexpr int fragments = rowFragments * columnFragments;
-  // Splits whose partial sums are read at once: what fits in registers.
-  static constexpr int mergeUnroll = threads > 128 ? 1 : fragments <= 4 ? 4 : 2;
 };
 
 // A warp's part of the result: of fragment (i, j) lane l holds rows l / 4 and l / 4 + 8, columns
@@ -58,28 +52,33 @@ struct Tile {
 template <class T>
 using Sums = float[T::rowFragments][T::columnFragments][4];
 
-// Which tile of the result a block computes.
+// Where a tile lies in the result.
 struct TilePlace {
-  int index;  // of the tile, whatever the split
+  int index;
   int firstRow;
   int firstColumn;
-  bool lastColumns;
 };
 
-// Blocks in order go down 16 tiles of rows, then to the next tile of columns: those that run at the
-// same time then share both x and the weight in the second-level cache.
 template <class T>
-DEVICE TilePlace placeOfBlock(const MatmulArguments& a) {
+DEVICE int rowTiles(const MatmulArguments& a) {
+  return (a.rows + T::rows - 1) / T::rows;
+}
+template <class T>
+DEVICE int columnTiles(const MatmulArguments& a) {
+  return (a.columns + T::columns - 1) / T::columns;
+}
+
+// Tiles in order go down 16 tiles of rows, then to the next tile of columns: those that are computed
+// at the same time then share both x and the weight in the second-level cache.
+template <class T>
+DEVICE TilePlace placeOfTile(const MatmulArguments& a, int index) {
   constexpr int groupRows = 16;
-  const int rowTiles = (a.rows + T::rows - 1) / T::rows;
-  const int columnTiles = (a.columns + T::columns - 1) / T::columns;
-  const int index = blockIdx.x;
-  const int firstRowTile = index / (groupRows * columnTiles) * groupRows;
-  const int inGroup = index - firstRowTile * columnTiles;
-  const int groupSize = min(groupRows, rowTiles - firstRowTile);
+  const int across = columnTiles<T>(a);
+  const int firstRowTile = index / (groupRows * across) * groupRows;
+  const int inGroup = index - firstRowTile * across;
+  const int groupSize = min(groupRows, rowTiles<T>(a) - firstRowTile);
   const int columnTile = inGroup / groupSize;
-  return {index, (firstRowTile + inGroup % groupSize) * T::rows, columnTile * T::columns,
-          columnTile == columnTiles - 1};
+  return {index, (firstRowTile + inGroup % groupSize) * T::rows, columnTile * T::columns};
 }
 
 // The ring of stages, and how far the copies into it have come. `Pieces` false: x and weight in one
@@ -201,111 +200,4 @@ DEVICE void multiplyStage(Sums<T>& sums, const StageRing<T, Pieces>& ring, int s
       multiplyFragments<Format, T>(sums, x, weight);
     }
   }
-}
-
-// Ends a split: adds its sums to the total of the splits before it and starts the next at zero.
-template <class T>
-DEVICE void foldSplit(Sums<T>& total, Sums<T>& sums, bool first) {
-#pragma unroll
-  for (int i = 0; i < T::rowFragments; ++i) {
-#pragma unroll
-    for (int j = 0; j < T::columnFragments; ++j) {
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        total[i][j][e] = first ? sums[i][j][e] : total[i][j][e] + sums[i][j][e];
-        sums[i][j][e] = 0;
-      }
-    }
-  }
-}
-
-// The steps of 64 of depth that this block sums: its split where splits run side by side (gridDim.z),
-// else all of them.
-struct DepthRange {
-  int begin;
-  int end;
-  int splitSteps;
-
-  DEVICE explicit DepthRange(const MatmulArguments& a) {
-    const int steps = a.depth / stepDepth;
-    splitSteps = (steps + a.splits - 1) / a.splits;
-    begin = blockIdx.z * splitSteps;
-    end = gridDim.z == 1 ? steps : min(begin + splitSteps, steps);
-  }
-};
-
-// Sums the block's tile over its range of depth.
-template <class Format, class T, bool Pieces, Splits Mode>
-DEVICE void sumTile(const MatmulArguments& a, const TilePlace& place, Sums<T>& sums) {
-  const DepthRange range(a);
-  StageRing<T, Pieces> ring(a, place, range.begin);
-#pragma unroll
-  for (int ahead = 0; ahead < T::stages - 1; ++ahead) {
-    if (range.begin + ahead < range.end) ring.loadNext(ahead);
-    commitCopies();
-  }
-  constexpr bool folds = Mode == Splits::either;
-  Sums<T> total;
-  int splitEnd = min(range.begin + range.splitSteps, range.end);
-  int slot = 0;
-  for (int step = range.begin; step < range.end; ++step) {
-    waitForCopies<T::stages - 2>();
-    // Everybody's copies of this step are there, and nobody reads the slot of the last step any more.
-    __syncthreads();
-    if (step + T::stages - 1 < range.end) ring.loadNext(slot == 0 ? T::stages - 1 : slot - 1);
-    commitCopies();
-    multiplyStage<Format, T, Pieces>(sums, ring, slot);
-    slot = slot == T::stages - 1 ? 0 : slot + 1;
-    if (folds && step + 1 == splitEnd) {
-      foldSplit<T>(total, sums, splitEnd <= range.begin + range.splitSteps);
-      splitEnd = min(splitEnd + range.splitSteps, range.end);
-    }
-  }
-  if (folds) foldSplit<T>(sums, total, true);
-}
-
-// Where splits run side by side: leaves this split's sums in `partials`, and in the block that comes
-// last for its tile adds all of them in the order of the splits. Returns whether this is that block.
-// Partial sums are kept as the threads hold them: [tiles][splits][fragments][threads] of four.
-template <class T>
-DEVICE bool mergeSplits(const MatmulArguments& a, int tile, Sums<T>& sums) {
-  constexpr int splitQuads = T::fragments * T::threads;
-  float4* tilePartials =
-      reinterpret_cast<float4*>(a.partials) + size_t(tile) * a.splits * splitQuads + threadIdx.x;
-  float4* own = tilePartials + blockIdx.z * splitQuads;
-#pragma unroll
-  for (int i = 0; i < T::rowFragments; ++i) {
-#pragma unroll
-    for (int j = 0; j < T::columnFragments; ++j) {
-      const float(&s)[4] = sums[i][j];
-      own[(i * T::columnFragments + j) * T::threads] = make_float4(s[0], s[1], s[2], s[3]);
-    }
-  }
-  __threadfence();
-  __syncthreads();
-  int* last = reinterpret_cast<int*>(sharedMemory());
-  if (threadIdx.x == 0) {
-    *last = atomicAdd(a.arrivals + tile, 1) == a.splits - 1;
-    if (*last) a.arrivals[tile] = 0;
-  }
-  __syncthreads();
-  if (*last == 0) return false;
-  __threadfence();
-#pragma unroll T::mergeUnroll
-  for (int split = 0; split < a.splits; ++split) {
-#pragma unroll
-    for (int i = 0; i < T::rowFragments; ++i) {
-#pragma unroll
-      for (int j = 0; j < T::columnFragments; ++j) {
-        float(&s)[4] = sums[i][j];
-        const float4 part =
-            tilePartials[split * splitQuads + (i * T::columnFragments + j) * T::threads];
-        s[0] = split == 0 ? part.x : s[0] + part.x;
-        s[1] = split == 0 ? part.y : s[1] + part.y;
-        s[2] = split == 0 ? part.z : s[2] + part.z;
-        s[3] = split == 0 ? part.w : s[3] + part.w;
-      }
-    }
-  }
-  return true;
 }

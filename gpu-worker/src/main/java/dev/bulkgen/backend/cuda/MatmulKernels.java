@@ -19,7 +19,7 @@ public final class MatmulKernels {
   private static final int ALIGNMENT = 16;
   private static final int GATE_PAIR = 16;
 
-  private final KernelLibrary library;
+  private final CudaContext context;
   private final DeviceMemory partials;
   private final DeviceMemory arrivals;
   private final Map<String, KernelArguments> arguments = new HashMap<>();
@@ -28,8 +28,8 @@ public final class MatmulKernels {
    * @param partials and arrivals: as large as {@link DeviceMatrix#needs} says for every weight; all
    *     of arrivals is 0
    */
-  public MatmulKernels(KernelLibrary library, DeviceMemory partials, DeviceMemory arrivals) {
-    this.library = library;
+  public MatmulKernels(CudaContext context, DeviceMemory partials, DeviceMemory arrivals) {
+    this.context = context;
     this.partials = partials;
     this.arrivals = arrivals;
   }
@@ -37,13 +37,13 @@ public final class MatmulKernels {
   /** {@code out[m][n] = acc + bias[n]}, floats [rows][outStride]. */
   public void store(
       CudaStream stream, Pieces x, int rows, DeviceMatrix weight, long out, int outStride) {
-    multiply(stream, plan(x, rows, weight), new Product(x, rows, weight, out, outStride, STORE));
+    launch(stream, new Product(x, rows, weight, out, outStride, STORE));
   }
 
   /** {@code out[m][n] += acc + bias[n]}, floats [rows][outStride]. */
   public void add(
       CudaStream stream, Pieces x, int rows, DeviceMatrix weight, long out, int outStride) {
-    multiply(stream, plan(x, rows, weight), new Product(x, rows, weight, out, outStride, ADD));
+    launch(stream, new Product(x, rows, weight, out, outStride, ADD));
   }
 
   /**
@@ -52,12 +52,14 @@ public final class MatmulKernels {
    */
   public void activate(
       CudaStream stream, Pieces x, int rows, DeviceMatrix weight, MlpForm form, Pieces out) {
-    multiply(stream, plan(x, rows, weight), new Product(x, rows, weight, form, out));
+    launch(stream, new Product(x, rows, weight, form, out));
   }
 
-  private static MatmulPlan plan(Pieces x, int rows, DeviceMatrix weight) {
-    int pieces = x.count() * weight.numbers().count();
-    return MatmulPlan.of(rows, weight.columns(), weight.depth(), pieces);
+  private void launch(CudaStream stream, Product product) {
+    DeviceMatrix weight = product.weight;
+    int pieces = product.x.count() * weight.numbers().count();
+    MatmulPlan plan = MatmulPlan.of(product.rows, weight.columns(), weight.depth(), pieces);
+    multiply(stream, plan.on(context.device().multiprocessors()), product);
   }
 
   /** A product of one launch: floats go to {@code out}, or pieces to {@code outPieces}. */
@@ -111,7 +113,7 @@ public final class MatmulKernels {
     check(plan, product);
     DeviceMatrix weight = product.weight;
     Pieces out = product.outPieces;
-    Kernel kernel = library.kernel(plan.tile().kernel(product.x));
+    Kernel kernel = context.kernels().kernel(plan.tile().kernel(product.x));
     KernelArguments set =
         arguments
             .computeIfAbsent(kernel.signature().name(), name -> kernel.arguments())
@@ -123,8 +125,8 @@ public final class MatmulKernels {
             .setAddress("out", product.out)
             .setAddress("outPieces", out == null ? 0 : out.address())
             .set("outPieceStride", out == null ? 0L : out.planeStride())
-            .set("partials", plan.splitBlocks() == 1 ? null : partials)
-            .set("arrivals", plan.splitBlocks() == 1 ? null : arrivals)
+            .set("partials", plan.partialBytes() == 0 ? null : partials)
+            .set("arrivals", plan.arrivals() == 0 ? null : arrivals)
             .set("rows", product.rows)
             .set("columns", weight.columns())
             .set("depth", weight.depth())
@@ -142,9 +144,8 @@ public final class MatmulKernels {
     if (!product.isSound()) {
       throw BulkgenException.of(ErrorCode.INTERNAL, "operands do not fit together: %s", product);
     }
-    if (plan.splitBlocks() > 1
-        && (plan.partialBytes() > partials.bytes()
-            || (long) Integer.BYTES * plan.arrivals() > arrivals.bytes())) {
+    if (plan.partialBytes() > partials.bytes()
+        || (long) Integer.BYTES * plan.arrivals() > arrivals.bytes()) {
       throw BulkgenException.of(
           ErrorCode.INTERNAL,
           "a product needs %d bytes of partial sums and %d counters; it has %s and %s",

@@ -5,7 +5,7 @@ package dev.bulkgen.backend.cuda;
  * anything runs.
  *
  * @param tile which kernel computes it
- * @param blocks that cover the result
+ * @param blocks of a split: those that cover the result, or fewer that take tile after tile
  * @param splits of depth; the sums of the splits are added in their order
  * @param splitBlocks blocks that share a tile: each its split, or one that goes through all
  */
@@ -19,8 +19,12 @@ record MatmulPlan(MatmulTile tile, int blocks, int splits, int splitBlocks) {
   private static final int MOST_SPLITS = 8;
   // From here on the tiles alone keep the card busy, and partial sums would only cost memory.
   private static final int ENOUGH_TILES = 96;
-  // The wide tile pays where two of its rounds fill the card.
-  private static final int WIDE_TILES = 264;
+  // Of the card that plans are made for; on others they are as right, and nearly as good.
+  private static final int MULTIPROCESSORS = 132;
+  // A wide tile is twice the work of a tile of 128 x 128; its larger warp tiles read shared memory
+  // less, so it takes only about one and a half times as long.
+  private static final int ROWS128_COST = 2;
+  private static final int WIDE_COST = 3;
 
   /**
    * Splits of depth: by the shape of the weight alone (P1), whatever the rows and the card.
@@ -42,19 +46,29 @@ record MatmulPlan(MatmulTile tile, int blocks, int splits, int splitBlocks) {
    * @param pieces of x times those of the weight
    */
   static MatmulPlan of(int rows, int columns, int depth, int pieces) {
-    MatmulTile tile = tile(rows, columns, depth, pieces);
+    MatmulTile tile = tile(rows, pieces);
     int splits = splits(columns, depth);
-    boolean mayGoThroughAll = tile.rows() > MatmulTile.ROWS64.rows() || tile == MatmulTile.PIECES;
-    int blocks = tile.blocks(rows, columns);
-    return with(tile, rows, columns, depth, mayGoThroughAll && blocks > ENOUGH_TILES ? 1 : splits);
+    boolean goesThroughSplits =
+        (tile == MatmulTile.ROWS128 || tile == MatmulTile.PIECES)
+            && tile.blocks(rows, columns) > ENOUGH_TILES;
+    boolean mayBeWide = tile == MatmulTile.ROWS128 && (goesThroughSplits || splits == 1);
+    if (mayBeWide && isWideFaster(rows, columns)) {
+      tile = MatmulTile.WIDE;
+    }
+    return with(tile, rows, columns, depth, mayBeWide || goesThroughSplits ? 1 : splits);
   }
 
   /** A plan with a given tile and {@code splitBlocks}, which is 1 or all splits. */
   static MatmulPlan with(MatmulTile tile, int rows, int columns, int depth, int splitBlocks) {
-    return new MatmulPlan(tile, tile.blocks(rows, columns), splits(columns, depth), splitBlocks);
+    int splits = splits(columns, depth);
+    int blocks = tile.blocks(rows, columns);
+    if (tile == MatmulTile.WIDE && splits > 1) {
+      blocks = Math.min(blocks, MULTIPROCESSORS);
+    }
+    return new MatmulPlan(tile, blocks, splits, splitBlocks);
   }
 
-  private static MatmulTile tile(int rows, int columns, int depth, int pieces) {
+  private static MatmulTile tile(int rows, int pieces) {
     if (pieces > 1) {
       return MatmulTile.PIECES;
     }
@@ -64,19 +78,37 @@ record MatmulPlan(MatmulTile tile, int blocks, int splits, int splitBlocks) {
     if (rows <= MatmulTile.ROWS32.rows()) {
       return MatmulTile.ROWS32;
     }
-    if (rows <= MatmulTile.ROWS64.rows()) {
-      return MatmulTile.ROWS64;
-    }
-    boolean wide =
-        splits(columns, depth) == 1 && MatmulTile.WIDE.blocks(rows, columns) >= WIDE_TILES;
-    return wide ? MatmulTile.WIDE : MatmulTile.ROWS128;
+    return rows <= MatmulTile.ROWS64.rows() ? MatmulTile.ROWS64 : MatmulTile.ROWS128;
+  }
+
+  private static boolean isWideFaster(int rows, int columns) {
+    return WIDE_COST * rounds(MatmulTile.WIDE, rows, columns)
+        <= ROWS128_COST * rounds(MatmulTile.ROWS128, rows, columns);
+  }
+
+  /** Tiles that the busiest multiprocessor computes. */
+  private static int rounds(MatmulTile tile, int rows, int columns) {
+    return MatmulTile.ceilDiv(tile.blocks(rows, columns), MULTIPROCESSORS);
+  }
+
+  /** Whether blocks carry the total of splits in {@code partials}, each its own. */
+  boolean carriesTotals() {
+    return tile == MatmulTile.WIDE && splits > 1;
+  }
+
+  /** The same where no more than {@code multiprocessors} such blocks run at once. */
+  MatmulPlan on(int multiprocessors) {
+    return carriesTotals() && multiprocessors < blocks
+        ? new MatmulPlan(tile, multiprocessors, splits, splitBlocks)
+        : this;
   }
 
   /** Bytes of partial sums. */
   long partialBytes() {
-    return splitBlocks == 1
-        ? 0
-        : (long) Float.BYTES * blocks * splits * tile.rows() * tile.columns();
+    if (splitBlocks == 1 && !carriesTotals()) {
+      return 0;
+    }
+    return (long) Float.BYTES * blocks * splitBlocks * tile.rows() * tile.columns();
   }
 
   /** Counters of blocks that have come. */
@@ -91,12 +123,11 @@ record MatmulPlan(MatmulTile tile, int blocks, int splits, int splitBlocks) {
   static MatmulNeeds needs(int mostRows, int columns, int depth, int pieces) {
     MatmulNeeds needs = MatmulNeeds.NONE;
     // Every number of rows at which a tile is full; between them needs are no larger.
-    for (int full = MatmulTile.ROWS16.rows(); ; full += MatmulTile.ROWS16.rows()) {
-      MatmulPlan plan = of(Math.min(full, mostRows), columns, depth, pieces);
+    for (int full = 0; full < mostRows; ) {
+      full = Math.min(full + MatmulTile.ROWS16.rows(), mostRows);
+      MatmulPlan plan = of(full, columns, depth, pieces);
       needs = needs.or(new MatmulNeeds(plan.partialBytes(), plan.arrivals()));
-      if (full >= mostRows || plan.splitBlocks == 1 && full > MatmulTile.ROWS128.rows()) {
-        return needs;
-      }
     }
+    return needs;
   }
 }

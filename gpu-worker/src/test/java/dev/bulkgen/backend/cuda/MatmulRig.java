@@ -75,7 +75,7 @@ final class MatmulRig implements AutoCloseable {
   void run(MatmulPlan plan, MatmulKernels.Product product) {
     try (DeviceMemory partials = context.allocate(Math.max(1, plan.partialBytes()), "partials");
         DeviceMemory arrivals = arrays.upload("arrivals", new int[Math.max(1, plan.arrivals())])) {
-      MatmulKernels kernels = new MatmulKernels(context.kernels(), partials, arrivals);
+      MatmulKernels kernels = new MatmulKernels(context, partials, arrivals);
       kernels.multiply(stream, plan, product);
       stream.synchronize();
       for (int arrived : arrays.ints(arrivals)) {

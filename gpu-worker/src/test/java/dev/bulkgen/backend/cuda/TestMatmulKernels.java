@@ -2,6 +2,7 @@ package dev.bulkgen.backend.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -149,6 +150,8 @@ class TestMatmulKernels {
         Arguments.of(Form.BF16_ONE, MatmulTile.ROWS64, 2),
         Arguments.of(Form.BF16_ONE, MatmulTile.ROWS128, 2),
         Arguments.of(Form.BF16_ONE, MatmulTile.ROWS128, 1),
+        Arguments.of(Form.BF16_ONE, MatmulTile.WIDE, 1),
+        Arguments.of(Form.FP16_ONE, MatmulTile.WIDE, 1),
         Arguments.of(Form.FP16_ONE, MatmulTile.ROWS16, 2),
         Arguments.of(Form.FP16_ONE, MatmulTile.ROWS64, 2),
         Arguments.of(Form.FP16_ONE, MatmulTile.ROWS128, 1),
@@ -174,7 +177,25 @@ class TestMatmulKernels {
     }
   }
 
-  /** P1 with one split: here the widest tile takes part. */
+  /**
+   * P1 where the blocks of the widest tile take tile after tile and carry totals of three splits.
+   */
+  @Test
+  void testBitsWhereBlocksCarryTotals() {
+    MatmulProblem problem = MatmulProblem.random(270, 400, 832);
+    MatmulRig.Operands operands = Form.BF16_ONE.of(problem);
+    float[] expected = operands.store(operands.plan(270), 270, 400);
+    checkStored(Form.BF16_ONE, problem, expected);
+    for (int blocks : new int[] {1, 2, 4, 6, 7}) {
+      MatmulPlan plan = new MatmulPlan(MatmulTile.WIDE, blocks, 3, 1);
+      assertArrayEquals(expected, operands.store(plan, 270, 400), blocks + " blocks");
+    }
+    // Were the order of sums another, bits would tell.
+    MatmulPlan unsplit = new MatmulPlan(MatmulTile.WIDE, 6, 1, 1);
+    assertFalse(Arrays.equals(expected, operands.store(unsplit, 270, 400)));
+  }
+
+  /** P1 with one split. */
   @ParameterizedTest
   @EnumSource(
       value = Form.class,
@@ -202,7 +223,7 @@ class TestMatmulKernels {
     rig.arrays.write(arrivals, new int[needs.arrivals()]);
     DeviceMemory out = rig.take((long) Float.BYTES * 70 * 144);
     DeviceMemory gated = rig.take((long) Short.BYTES * 70 * 128);
-    MatmulKernels kernels = new MatmulKernels(rig.context.kernels(), partials, arrivals);
+    MatmulKernels kernels = new MatmulKernels(rig.context, partials, arrivals);
     Pieces outPieces = Pieces.of(gated.address(), DType.BF16, 1, 70, 128);
     for (int rows : new int[] {70, 1, 20, 40, 70}) {
       kernels.store(rig.stream, operands.x, rows, operands.weight, out.address(), 144);
@@ -383,7 +404,7 @@ class TestMatmulKernels {
     Pieces half = Pieces.of(operands.x.address(), DType.F16, 1, 4, 128);
     Pieces shallow = Pieces.of(operands.x.address(), DType.BF16, 1, 8, 64);
     DeviceMemory out = rig.take(4096);
-    MatmulKernels kernels = new MatmulKernels(rig.context.kernels(), out, out);
+    MatmulKernels kernels = new MatmulKernels(rig.context, out, out);
     refused(() -> kernels.store(rig.stream, half, 4, operands.weight, out.address(), 24));
     refused(() -> kernels.store(rig.stream, shallow, 4, operands.weight, out.address(), 24));
     refused(() -> kernels.store(rig.stream, operands.x, 4, operands.weight, out.address(), 23));
@@ -402,7 +423,7 @@ class TestMatmulKernels {
     MatmulRig.Operands operands = Form.BF16_ONE.of(MatmulProblem.random(4, 24, 576));
     DeviceMemory out = rig.take(4096);
     DeviceMemory little = rig.take(64);
-    MatmulKernels kernels = new MatmulKernels(rig.context.kernels(), little, little);
+    MatmulKernels kernels = new MatmulKernels(rig.context, little, little);
     refused(() -> kernels.store(rig.stream, operands.x, 4, operands.weight, out.address(), 24));
   }
 

@@ -51,6 +51,8 @@ class TestMatmulPlan {
       MatmulPlan plan = MatmulPlan.of(rows, columns, depth, pieces);
       assertEquals(MatmulPlan.splits(columns, depth), plan.splits());
       assertTrue(plan.splitBlocks() == 1 || plan.splitBlocks() == plan.splits());
+      MatmulPlan small = plan.on(16);
+      assertTrue(small.partialBytes() <= plan.partialBytes());
       partialBytes = Math.max(partialBytes, plan.partialBytes());
       arrivals = Math.max(arrivals, plan.arrivals());
     }
@@ -64,8 +66,12 @@ class TestMatmulPlan {
     assertEquals(MatmulTile.ROWS64, MatmulPlan.of(64, 4096, 4096, 1).tile());
     assertEquals(MatmulTile.ROWS128, MatmulPlan.of(65, 4096, 4096, 1).tile());
     assertEquals(4, MatmulPlan.of(65, 4096, 4096, 1).splitBlocks());
-    assertEquals(1, MatmulPlan.of(2048, 4096, 4096, 1).splitBlocks());
-    assertEquals(MatmulTile.WIDE, MatmulPlan.of(2048, 22016, 4096, 1).tile());
+    assertEquals(MatmulTile.ROWS128, MatmulPlan.of(512, 4096, 4096, 1).tile());
+    assertEquals(1, MatmulPlan.of(512, 4096, 4096, 1).splitBlocks());
+    assertEquals(new MatmulPlan(MatmulTile.WIDE, 132, 4, 1), MatmulPlan.of(2048, 4096, 4096, 1));
+    assertEquals(108, MatmulPlan.of(2048, 4096, 4096, 1).on(108).blocks());
+    assertEquals(
+        new MatmulPlan(MatmulTile.WIDE, 16 * 86, 1, 1), MatmulPlan.of(2048, 22016, 4096, 1));
     assertEquals(MatmulTile.PIECES, MatmulPlan.of(1, 4096, 4096, 2).tile());
   }
 
