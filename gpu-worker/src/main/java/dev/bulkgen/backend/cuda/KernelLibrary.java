@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import jcuda.driver.CUfunction;
+import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUmodule;
 import jcuda.driver.JCudaDriver;
 
@@ -104,8 +105,28 @@ public final class KernelLibrary {
             JCudaDriver.cuModuleGetFunction(function, module, signature.name()),
             "cuModuleGetFunction",
             signature.name() + " in " + family + images.suffix());
+        checkThreads(signature, function);
         kernels.put(signature.name(), new Kernel(context, signature, function));
       }
+    }
+  }
+
+  // Asking also makes the driver load the kernel, which it would else do at its first launch: maybe
+  // while a graph is captured.
+  private static void checkThreads(KernelSignature signature, CUfunction function) {
+    int[] most = new int[1];
+    CudaErrors.check(
+        JCudaDriver.cuFuncGetAttribute(
+            most, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, function),
+        "cuFuncGetAttribute",
+        signature.name());
+    if (most[0] < signature.threads()) {
+      throw BulkgenException.of(
+          ErrorCode.DEVICE_UNAVAILABLE,
+          "kernel %s was compiled for blocks of %d threads, the catalogue says %d: build again",
+          signature.name(),
+          most[0],
+          signature.threads());
     }
   }
 

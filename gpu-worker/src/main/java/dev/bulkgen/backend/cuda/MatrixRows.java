@@ -14,13 +14,12 @@ interface MatrixRows {
   /** The row in {@link #weight}. */
   int sourceRow(int row);
 
-  static MatrixRows stacked(WeightMatrix... parts) {
+  static MatrixRows stacked(MatrixShape shape, WeightMatrix... parts) {
     List<WeightMatrix> all = List.of(parts);
     int[] starts = new int[parts.length];
     for (int i = 1; i < parts.length; i++) {
       starts[i] = starts[i - 1] + parts[i - 1].rows();
     }
-    MatrixShape shape = MatrixShape.stacked(parts);
     return new MatrixRows() {
       @Override
       public MatrixShape shape() {
@@ -47,11 +46,10 @@ interface MatrixRows {
     };
   }
 
-  static MatrixRows interleaved(WeightMatrix gate, WeightMatrix up) {
+  static MatrixRows interleaved(MatrixShape shape, WeightMatrix gate, WeightMatrix up) {
     if (gate.rows() != up.rows()) {
       throw new IllegalArgumentException("gate has " + gate.rows() + " rows, up has " + up.rows());
     }
-    MatrixShape shape = MatrixShape.interleaved(gate, up);
     int run = MatrixShape.INTERLEAVED_ROWS;
     return new MatrixRows() {
       @Override

@@ -18,27 +18,44 @@ public record MatrixShape(int rows, int depth, int pieces, DType type) {
 
   /** Of matrices with equal columns, their rows one after the other. */
   public static MatrixShape stacked(WeightMatrix... parts) {
+    return stacked(commonType(parts), parts);
+  }
+
+  /** As above, in {@code type}: that of all parts, or F32, which holds every type. */
+  public static MatrixShape stacked(DType type, WeightMatrix... parts) {
     int rows = 0;
     for (WeightMatrix part : parts) {
       rows = Math.addExact(rows, part.rows());
     }
-    return of(rows, parts);
+    return of(type, rows, parts);
   }
 
   /** Of gate and up, interleaved; both padded to whole runs with rows of zeros. */
   public static MatrixShape interleaved(WeightMatrix gate, WeightMatrix up) {
-    int padded = roundUp(gate.rows(), INTERLEAVED_ROWS);
-    return of(Math.multiplyExact(2, padded), gate, up);
+    return interleaved(commonType(gate, up), gate, up);
   }
 
-  private static MatrixShape of(int rows, WeightMatrix... parts) {
-    DType type = parts[0].dtype();
+  /** As above, in {@code type}: that of both, or F32, which holds every type. */
+  public static MatrixShape interleaved(DType type, WeightMatrix gate, WeightMatrix up) {
+    int padded = roundUp(gate.rows(), INTERLEAVED_ROWS);
+    return of(type, Math.multiplyExact(2, padded), gate, up);
+  }
+
+  /** The type that all weights have, or F32 where they differ. */
+  public static DType commonType(WeightMatrix... weights) {
+    DType type = weights[0].dtype();
+    for (WeightMatrix weight : weights) {
+      type = weight.dtype() == type ? type : DType.F32;
+    }
+    return type;
+  }
+
+  private static MatrixShape of(DType type, int rows, WeightMatrix... parts) {
     for (WeightMatrix part : parts) {
-      if (part.cols() != parts[0].cols()) {
+      if (part.cols() != parts[0].cols() || type != DType.F32 && part.dtype() != type) {
         throw new IllegalArgumentException(
-            part.tensor().name() + " has " + part.cols() + " columns, not " + parts[0].cols());
+            part.tensor() + " does not fit to " + parts[0].tensor() + " as " + type);
       }
-      type = part.dtype() == type ? type : DType.F32;
     }
     int depth = roundUp(parts[0].cols(), MatmulTile.STEP);
     return type == DType.F32

@@ -5,6 +5,7 @@ import dev.bulkgen.error.ErrorCode;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import jcuda.Pointer;
+import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 
 /** Host memory that stays in place, so that copies to and from the device run by themselves. */
@@ -20,10 +21,16 @@ public final class PinnedMemory extends CudaResource {
           ErrorCode.INTERNAL, "%d bytes of pinned memory for %s", bytes, what);
     }
     this.bytes = bytes;
-    CudaErrors.check(
-        JCudaDriver.cuMemHostAlloc(pointer, bytes, 0),
-        "cuMemHostAlloc",
-        bytes + " bytes for " + what);
+    int code = JCudaDriver.cuMemHostAlloc(pointer, bytes, 0);
+    if (code == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
+      throw BulkgenException.of(
+          ErrorCode.DEVICE_OUT_OF_MEMORY,
+          "the host locks no %,d bytes of its memory for %s; leave it more free memory, and look at"
+              + " the limits of locked memory (ulimit -l) and of the container",
+          bytes,
+          what);
+    }
+    CudaErrors.check(code, "cuMemHostAlloc", what);
     buffer = pointer.getByteBuffer(0, bytes).order(ByteOrder.nativeOrder());
     opened();
   }

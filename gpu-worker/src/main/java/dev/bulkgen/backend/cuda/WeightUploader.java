@@ -4,6 +4,7 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.model.ModelWeights.Linear;
 import dev.bulkgen.model.WeightMatrix;
 import dev.bulkgen.tensor.BFloat16;
+import dev.bulkgen.tensor.DType;
 import java.nio.ShortBuffer;
 import java.util.Arrays;
 
@@ -15,6 +16,7 @@ public final class WeightUploader implements AutoCloseable {
   private static final int BUFFER_BYTES = 8 << 20;
 
   private final CudaContext context;
+  private final DType type; // null: as the weights have it
   private final int bufferBytes;
   private final CudaStream stream;
   private final Buffer[] buffers = new Buffer[2];
@@ -27,12 +29,24 @@ public final class WeightUploader implements AutoCloseable {
     }
   }
 
+  /** Each matrix keeps the type of its weights. */
   public WeightUploader(CudaContext context) {
-    this(context, BUFFER_BYTES);
+    this(context, null, BUFFER_BYTES);
   }
 
-  WeightUploader(CudaContext context, int bufferBytes) {
+  /**
+   * All matrices in one type, so that the same activations go into every product.
+   *
+   * @param type that of all weights, or F32, which holds every type (see {@link
+   *     MatrixShape#commonType})
+   */
+  public WeightUploader(CudaContext context, DType type) {
+    this(context, type, BUFFER_BYTES);
+  }
+
+  WeightUploader(CudaContext context, DType type, int bufferBytes) {
     this.context = context;
+    this.type = type;
     this.bufferBytes = bufferBytes;
     this.stream = context.newStream("weights");
   }
@@ -47,17 +61,25 @@ public final class WeightUploader implements AutoCloseable {
   public DeviceWeight upload(String what, Linear... parts) {
     WeightMatrix[] weights = new WeightMatrix[parts.length];
     Arrays.setAll(weights, i -> parts[i].weight());
-    return upload(what, MatrixRows.stacked(weights), stackedBias(parts));
+    return upload(what, stacked(weights), stackedBias(parts));
   }
 
   /** As above, of one matrix without a bias, such as an embedding. */
   public DeviceWeight upload(String what, WeightMatrix weight) {
-    return upload(what, MatrixRows.stacked(weight), null);
+    return upload(what, stacked(weight), null);
   }
 
   /** Alternates the rows of gate and up as {@code matmul}'s epilogue of SiLU wants them. */
   public DeviceWeight uploadGateUp(String what, WeightMatrix gate, WeightMatrix up) {
-    return upload(what, MatrixRows.interleaved(gate, up), null);
+    MatrixShape shape =
+        type == null ? MatrixShape.interleaved(gate, up) : MatrixShape.interleaved(type, gate, up);
+    return upload(what, MatrixRows.interleaved(shape, gate, up), null);
+  }
+
+  private MatrixRows stacked(WeightMatrix... parts) {
+    MatrixShape shape =
+        type == null ? MatrixShape.stacked(parts) : MatrixShape.stacked(type, parts);
+    return MatrixRows.stacked(shape, parts);
   }
 
   private DeviceWeight upload(String what, MatrixRows rows, float[] bias) {

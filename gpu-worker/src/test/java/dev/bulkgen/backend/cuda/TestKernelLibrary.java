@@ -8,6 +8,8 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.kernels.Catalogue;
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.AfterEach;
@@ -79,8 +81,26 @@ class TestKernelLibrary {
     assertTrue(error.getMessage().contains("belong to another catalogue"), error.getMessage());
   }
 
+  @Test
+  void testKernelsForSmallerBlocksAreRefused() throws IOException {
+    put("norm", "norm");
+    String header;
+    try (InputStream in = Catalogue.class.getResourceAsStream("cuda/arguments.h")) {
+      header = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    }
+    String larger = header.replaceAll("(// kernel norm/rms_norm: NormArguments), \\d+", "$1, 1024");
+    Catalogue other = Catalogue.parse("arguments.h", larger.getBytes(StandardCharsets.UTF_8));
+    BulkgenException error = assertThrows(BulkgenException.class, () -> load(other));
+    assertEquals(ErrorCode.DEVICE_UNAVAILABLE, error.code());
+    assertTrue(error.getMessage().contains("the catalogue says 1024"), error.getMessage());
+  }
+
   private KernelLibrary load() {
-    return KernelLibrary.load(context, Catalogue.load(), ModuleImages.ofFolder(folder));
+    return load(Catalogue.load());
+  }
+
+  private KernelLibrary load(Catalogue catalogue) {
+    return KernelLibrary.load(context, catalogue, ModuleImages.ofFolder(folder));
   }
 
   private void put(String family, String source) throws IOException {

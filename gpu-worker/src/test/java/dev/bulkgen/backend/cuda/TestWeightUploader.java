@@ -58,7 +58,7 @@ class TestWeightUploader {
   })
   void testRowsOfOneMatrix(DType type, int rows, int cols, int bufferBytes) {
     HostTensor tensor = tensor("w", type, rows, cols);
-    try (WeightUploader uploader = new WeightUploader(context, bufferBytes);
+    try (WeightUploader uploader = new WeightUploader(context, null, bufferBytes);
         DeviceWeight weight = uploader.upload("w", WeightMatrix.whole(tensor))) {
       uploader.finish();
       assertEquals(rows, weight.shape().rows());
@@ -104,7 +104,7 @@ class TestWeightUploader {
     WeightMatrix query = new WeightMatrix(fused, 0, 4, 8, 2, 70);
     WeightMatrix key = new WeightMatrix(fused, 4, 2, 8, 2, 70);
     WeightMatrix value = new WeightMatrix(fused, 6, 2, 8, 2, 70);
-    try (WeightUploader uploader = new WeightUploader(context, 3 * 128 * 2);
+    try (WeightUploader uploader = new WeightUploader(context, null, 3 * 128 * 2);
         DeviceWeight weight =
             uploader.upload(
                 "qkv",
@@ -130,7 +130,7 @@ class TestWeightUploader {
   void testGateAndUpAlternate(int rows, int cols) {
     WeightMatrix gate = WeightMatrix.whole(tensor("gate", DType.F16, rows, cols));
     WeightMatrix up = WeightMatrix.whole(tensor("up", DType.F16, rows, cols));
-    try (WeightUploader uploader = new WeightUploader(context, 1000);
+    try (WeightUploader uploader = new WeightUploader(context, null, 1000);
         DeviceWeight weight = uploader.uploadGateUp("gate and up", gate, up)) {
       uploader.finish();
       int padded = (rows + 7) / 8 * 8;
@@ -162,8 +162,29 @@ class TestWeightUploader {
   }
 
   @Test
+  void testAllMatricesInOneType() {
+    WeightMatrix half = WeightMatrix.whole(tensor("half", DType.F16, 8, 10));
+    WeightMatrix single = WeightMatrix.whole(tensor("single", DType.F32, 8, 10));
+    assertEquals(DType.F16, MatrixShape.commonType(half, half));
+    assertEquals(DType.F32, MatrixShape.commonType(half, single));
+    try (WeightUploader uploader = new WeightUploader(context, DType.F32);
+        DeviceWeight weight = uploader.upload("w", half)) {
+      uploader.finish();
+      assertEquals(2, weight.shape().pieces());
+      List<float[]> expected = new ArrayList<>();
+      for (int row = 0; row < 8; row++) {
+        expected.add(row(half, row));
+      }
+      assertRows(expected, weight);
+    }
+    try (WeightUploader uploader = new WeightUploader(context, DType.F16)) {
+      assertThrows(IllegalArgumentException.class, () -> uploader.upload("w", single));
+    }
+  }
+
+  @Test
   void testMatricesFollowEachOtherThroughTheSameBuffers() {
-    try (WeightUploader uploader = new WeightUploader(context, 4096)) {
+    try (WeightUploader uploader = new WeightUploader(context, null, 4096)) {
       List<HostTensor> tensors = new ArrayList<>();
       List<DeviceWeight> weights = new ArrayList<>();
       for (int i = 1; i <= 12; i++) {
