@@ -89,13 +89,15 @@ struct NormArguments {
 // kernel matmul/matmul_bf16_rows64: MatmulArguments, 128
 // kernel matmul/matmul_bf16_rows128: MatmulArguments, 256
 // kernel matmul/matmul_bf16_wide: MatmulArguments, 256
-// kernel matmul/matmul_bf16_pieces: MatmulArguments, 128
+// kernel matmul/matmul_bf16_pieces16: MatmulArguments, 128
+// kernel matmul/matmul_bf16_pieces64: MatmulArguments, 128
 // kernel matmul/matmul_fp16_rows16: MatmulArguments, 128
 // kernel matmul/matmul_fp16_rows32: MatmulArguments, 128
 // kernel matmul/matmul_fp16_rows64: MatmulArguments, 128
 // kernel matmul/matmul_fp16_rows128: MatmulArguments, 256
 // kernel matmul/matmul_fp16_wide: MatmulArguments, 256
-// kernel matmul/matmul_fp16_pieces: MatmulArguments, 128
+// kernel matmul/matmul_fp16_pieces16: MatmulArguments, 128
+// kernel matmul/matmul_fp16_pieces64: MatmulArguments, 128
 struct MatmulArguments {
   const unsigned short* x;       // pieces [xPieces][rows][depth]
   long long xPieceStride;

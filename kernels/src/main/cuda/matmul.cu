@@ -13,9 +13,10 @@
 //   rows64     64 x 128    128    4 stages of 24 KB        side by side
 //   rows128   128 x 128    256    3 stages of 32 KB        either way, total in registers
 //   wide      128 x 256    256    2 stages of 48 KB        one after the other, total in memory
-//   pieces     64 x 128    128    2 stages of up to 48 KB  either way, total in registers
+//   pieces16   16 x 64     128    3 stages of up to 20 KB  side by side
+//   pieces64   64 x 128    128    2 stages of up to 48 KB  either way, total in registers
 //
-// All but `pieces` take x and the weight in one piece. Grid: (tiles, 1, splits side by side); of `wide`
+// The last two take any pieces, the others x and the weight in one piece. Grid: (tiles, 1, splits side by side); of `wide`
 // with several splits any number of blocks, best as many as run at once.
 #include "matmul_epilogue.cuh"
 
@@ -47,7 +48,8 @@ using TileOf32Rows = Tile<1, 4, 32, 32, 4>;
 using TileOf64Rows = Tile<1, 4, 64, 32, 4>;
 using TileOf128Rows = Tile<2, 4, 64, 32, 3>;
 using WideTile = Tile<2, 4, 64, 64, 2>;
-using PiecesTile = Tile<1, 4, 64, 32, 2>;
+using PiecesOf16Rows = Tile<1, 4, 16, 16, 3>;
+using PiecesOf64Rows = Tile<1, 4, 64, 32, 2>;
 
 KERNEL(matmul_bf16_rows16, MatmulArguments, 128) {
   multiplyTile<Bfloat, TileOf16Rows, false, Splits::sideBySide>(a);
@@ -64,8 +66,11 @@ KERNEL(matmul_bf16_rows128, MatmulArguments, 256) {
 KERNEL(matmul_bf16_wide, MatmulArguments, 256) {
   multiplyTiles<Bfloat, WideTile>(a);
 }
-KERNEL(matmul_bf16_pieces, MatmulArguments, 128) {
-  multiplyTile<Bfloat, PiecesTile, true, Splits::either>(a);
+KERNEL(matmul_bf16_pieces16, MatmulArguments, 128) {
+  multiplyTile<Bfloat, PiecesOf16Rows, true, Splits::sideBySide>(a);
+}
+KERNEL(matmul_bf16_pieces64, MatmulArguments, 128) {
+  multiplyTile<Bfloat, PiecesOf64Rows, true, Splits::either>(a);
 }
 KERNEL(matmul_fp16_rows16, MatmulArguments, 128) {
   multiplyTile<Half, TileOf16Rows, false, Splits::sideBySide>(a);
@@ -82,6 +87,9 @@ KERNEL(matmul_fp16_rows128, MatmulArguments, 256) {
 KERNEL(matmul_fp16_wide, MatmulArguments, 256) {
   multiplyTiles<Half, WideTile>(a);
 }
-KERNEL(matmul_fp16_pieces, MatmulArguments, 128) {
-  multiplyTile<Half, PiecesTile, true, Splits::either>(a);
+KERNEL(matmul_fp16_pieces16, MatmulArguments, 128) {
+  multiplyTile<Half, PiecesOf16Rows, true, Splits::sideBySide>(a);
+}
+KERNEL(matmul_fp16_pieces64, MatmulArguments, 128) {
+  multiplyTile<Half, PiecesOf64Rows, true, Splits::either>(a);
 }

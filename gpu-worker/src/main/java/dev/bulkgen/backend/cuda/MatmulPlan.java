@@ -49,7 +49,7 @@ record MatmulPlan(MatmulTile tile, int blocks, int splits, int splitBlocks) {
     MatmulTile tile = tile(rows, pieces);
     int splits = splits(columns, depth);
     boolean goesThroughSplits =
-        (tile == MatmulTile.ROWS128 || tile == MatmulTile.PIECES)
+        (tile == MatmulTile.ROWS128 || tile == MatmulTile.PIECES64)
             && tile.blocks(rows, columns) > ENOUGH_TILES;
     boolean mayBeWide = tile == MatmulTile.ROWS128 && (goesThroughSplits || splits == 1);
     if (mayBeWide && isWideFaster(rows, columns)) {
@@ -70,7 +70,7 @@ record MatmulPlan(MatmulTile tile, int blocks, int splits, int splitBlocks) {
 
   private static MatmulTile tile(int rows, int pieces) {
     if (pieces > 1) {
-      return MatmulTile.PIECES;
+      return rows <= MatmulTile.PIECES16.rows() ? MatmulTile.PIECES16 : MatmulTile.PIECES64;
     }
     if (rows <= MatmulTile.ROWS16.rows()) {
       return MatmulTile.ROWS16;

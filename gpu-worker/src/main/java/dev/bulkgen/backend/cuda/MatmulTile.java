@@ -7,7 +7,8 @@ enum MatmulTile {
   ROWS64(64, 128, 4),
   ROWS128(128, 128, 3),
   WIDE(128, 256, 2),
-  PIECES(64, 128, 2);
+  PIECES16(16, 64, 3),
+  PIECES64(64, 128, 2);
 
   /** Numbers of depth in a stage; depth is a multiple of it. */
   static final int STEP = 64;

@@ -72,13 +72,14 @@ class TestMatmulPlan {
     assertEquals(108, MatmulPlan.of(2048, 4096, 4096, 1).on(108).blocks());
     assertEquals(
         new MatmulPlan(MatmulTile.WIDE, 16 * 86, 1, 1), MatmulPlan.of(2048, 22016, 4096, 1));
-    assertEquals(MatmulTile.PIECES, MatmulPlan.of(1, 4096, 4096, 2).tile());
+    assertEquals(MatmulTile.PIECES16, MatmulPlan.of(16, 4096, 4096, 2).tile());
+    assertEquals(MatmulTile.PIECES64, MatmulPlan.of(17, 4096, 4096, 2).tile());
   }
 
   @ParameterizedTest
   @EnumSource(MatmulTile.class)
   void testTilesFitIntoSharedMemory(MatmulTile tile) {
-    int pieces = tile == MatmulTile.PIECES ? 2 : 1;
+    int pieces = tile.name().startsWith("PIECES") ? 2 : 1;
     assertTrue(tile.sharedBytes(pieces, pieces) <= SHARED_BYTES);
   }
 }
