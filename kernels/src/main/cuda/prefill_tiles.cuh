@@ -27,6 +27,8 @@ struct Shape {
   static constexpr int stride = Depth + copyNumbers;
   static constexpr bool queryInRegisters = Depth <= 128 && Pieces == 1;
   static constexpr int tileBytes = keyTile * stride * 2;
+  static constexpr int queryBytes = queryInRegisters ? 0 : Pieces * queryTile * Depth * 2;
+  static_assert(2 * tileBytes + queryBytes <= 99 * 1024, "more shared memory than every card has");
 };
 
 // Two numbers as float16 in one register, saturated so that no finite query becomes an infinity.
