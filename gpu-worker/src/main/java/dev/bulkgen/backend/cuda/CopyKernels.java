@@ -8,12 +8,13 @@ public final class CopyKernels {
   // chunkBytes of copy.cu.
   private static final int CHUNK_BYTES = 4096;
   private static final int WORD = 4;
-  private static final int MOST_BLOCKS = 65535;
+  private static final int GRID_ROWS = 65535;
 
   private final Kernel blocksKernel;
   private final KernelArguments blocksArguments;
   private final Kernel scatterKernel;
   private final KernelArguments scatterArguments;
+  private final int blocksAtOnce;
 
   /**
    * One side of a copy, by address.
@@ -31,6 +32,14 @@ public final class CopyKernels {
   }
 
   public CopyKernels(KernelLibrary kernels) {
+    this(kernels, GRID_ROWS);
+  }
+
+  /**
+   * @param blocksAtOnce most blocks that one launch copies
+   */
+  CopyKernels(KernelLibrary kernels, int blocksAtOnce) {
+    this.blocksAtOnce = blocksAtOnce;
     blocksKernel = kernels.kernel("copy_blocks");
     blocksArguments = blocksKernel.arguments();
     scatterKernel = kernels.kernel("scatter_ints");
@@ -52,7 +61,7 @@ public final class CopyKernels {
           target.blocks);
     }
     int chunks = Math.toIntExact((bytes + CHUNK_BYTES - 1) / CHUNK_BYTES);
-    for (int first = 0; first < count; first += MOST_BLOCKS) {
+    for (int first = 0; first < count; first += blocksAtOnce) {
       Blocks to = target.from(first, bytes);
       Blocks from = source.from(first, bytes);
       blocksArguments
@@ -61,7 +70,7 @@ public final class CopyKernels {
           .setAddress("targetIndex", to.index)
           .setAddress("sourceIndex", from.index)
           .set("bytes", bytes);
-      int blocks = Math.min(MOST_BLOCKS, count - first);
+      int blocks = Math.min(blocksAtOnce, count - first);
       blocksKernel.launch(stream, Grid.of(chunks, blocks), 0, blocksArguments);
     }
   }

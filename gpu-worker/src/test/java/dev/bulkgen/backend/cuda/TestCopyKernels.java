@@ -87,27 +87,26 @@ class TestCopyKernels {
     }
   }
 
-  /** More blocks than a grid has rows, with and without index. */
-  @Test
-  void testManyBlocks() {
-    int count = 65_535 + 3;
-    int[] source = new Random(1).ints(count).toArray();
-    int[] reversed = new int[count];
-    Arrays.setAll(reversed, i -> count - 1 - i);
+  /** In several launches, with and without index. */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 7, 8})
+  void testManyBlocks(int blocksAtOnce) {
+    int[] source = new Random(1).ints(3 * BLOCKS).toArray();
+    int[] reversed = {6, 5, 4, 3, 2, 1, 0};
     try (RowDevice device = new RowDevice()) {
-      DeviceMemory target = device.fresh(4L * count, "target");
-      new CopyKernels(device.kernels())
+      DeviceMemory target = device.fresh(4L * source.length, "target");
+      new CopyKernels(device.kernels(), blocksAtOnce)
           .copyBlocks(
               device.stream,
               new CopyKernels.Blocks(target.address(), 0),
               new CopyKernels.Blocks(
                   device.upload("source", source).address(),
                   device.upload("reversed", reversed).address()),
-              4,
-              count);
+              12,
+              BLOCKS);
       int[] copied = device.arrays.ints(target);
-      for (int i = 0; i < count; i++) {
-        assertEquals(source[count - 1 - i], copied[i]);
+      for (int i = 0; i < source.length; i++) {
+        assertEquals(source[3 * reversed[i / 3] + i % 3], copied[i]);
       }
     }
   }

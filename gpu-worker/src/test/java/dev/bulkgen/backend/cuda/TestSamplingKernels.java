@@ -79,8 +79,10 @@ class TestSamplingKernels {
     SamplingParamsBuilder builder =
         new SamplingParamsBuilder()
             .temperature(pick(random, 0, 1e-300, 0.01, 0.3, 0.8, 1, 1, 1.7, 100))
-            .topK((int) pick(random, 0, 0, 0, 1, 2, 5, 50, vocabulary - 1, vocabulary + 1))
-            .topP(pick(random, 1, 1, 1, 0.999999, 0.95, 0.7, 0.3, 0.01, 1e-60))
+            .topK(
+                (int)
+                    pick(random, 0, 0, 0, 1, 2, 50, vocabulary / 2, vocabulary - 1, vocabulary + 1))
+            .topP(pick(random, 1, 1, 1, 0.999999, 0.95, 0.7, 0.5, 0.25, 0.01, 1e-60))
             .minP(pick(random, 0, 0, 0, 1e-6, 0.05, 0.5, 1))
             .minTokens((int) pick(random, 0, 0, 2, 4))
             .stopTokenIds(Set.of(random.nextInt(vocabulary)))
@@ -106,8 +108,8 @@ class TestSamplingKernels {
       float normal = (float) random.nextGaussian();
       logits[i] =
           switch (kind) {
-            case 0 -> Math.round(normal * 8) / 4f; // many equal ones, zeros of both signs
-            case 1 -> 1.25f; // all equal
+            case 0 -> (float) Math.rint(normal * 2) / 4; // many equal ones, zeros of both signs
+            case 1 -> 1.25f; // all equal: half of the mass is half of the tokens
             case 2 -> normal * 1e30f;
             case 3 -> random.nextInt(3) == 0 ? -INFINITY : normal * scale;
             case 4 -> normal * 1e-40f; // denormal
