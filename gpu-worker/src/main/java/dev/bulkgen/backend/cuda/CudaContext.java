@@ -19,6 +19,9 @@ public final class CudaContext implements AutoCloseable {
   // The driver's calls go to the thread's current context; one thread may have several of ours.
   private static final ThreadLocal<CudaContext> CURRENT = new ThreadLocal<>();
 
+  // Of Ampere, the first cards with the copies and the bfloat16 products that the kernels use.
+  private static final int LEAST_CAPABILITY = 80;
+
   private final CudaDevice device;
   private final CUcontext context;
   private final Set<CudaResource> open = new LinkedHashSet<>();
@@ -29,6 +32,16 @@ public final class CudaContext implements AutoCloseable {
 
   private CudaContext(int ordinal, UnaryOperator<DeviceAllocator> memory) {
     device = CudaDevice.of(ordinal);
+    if (device.capability() < LEAST_CAPABILITY) {
+      throw BulkgenException.of(
+          ErrorCode.DEVICE_UNAVAILABLE,
+          "%s has compute capability %d.%d, the kernels need %d.%d; use --backend cpu",
+          device.name(),
+          device.capability() / 10,
+          device.capability() % 10,
+          LEAST_CAPABILITY / 10,
+          LEAST_CAPABILITY % 10);
+    }
     context = new CUcontext();
     CudaErrors.check(
         JCudaDriver.cuDevicePrimaryCtxRetain(context, CudaDevice.handle(ordinal)),

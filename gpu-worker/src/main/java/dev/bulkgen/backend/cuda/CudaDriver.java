@@ -65,19 +65,19 @@ public final class CudaDriver {
   private static Unavailable tryToLoad() {
     try {
       int code = PrivateLibraryFolder.during(() -> JCudaDriver.cuInit(0));
-      if (code != CUresult.CUDA_SUCCESS) {
-        return new Unavailable(
-            "the CUDA driver is there but does not start: " + CudaErrors.describe(code));
-      }
       int[] count = new int[1];
-      code = JCudaDriver.cuDeviceGetCount(count);
-      if (code != CUresult.CUDA_SUCCESS || count[0] == 0) {
-        return new Unavailable(
-            "the CUDA driver finds no device: "
-                + CudaErrors.describe(code)
-                + "; check nvidia-smi and CUDA_VISIBLE_DEVICES");
+      if (code == CUresult.CUDA_SUCCESS) {
+        code = JCudaDriver.cuDeviceGetCount(count);
       }
-      return null;
+      if (code == CUresult.CUDA_SUCCESS && count[0] > 0) {
+        return null;
+      }
+      String answer =
+          code == CUresult.CUDA_SUCCESS ? "it finds no device" : CudaErrors.describe(code);
+      return new Unavailable(
+          "the CUDA driver is there, but "
+              + answer
+              + "; check nvidia-smi and CUDA_VISIBLE_DEVICES");
     } catch (Throwable failure) {
       return new Unavailable(reason(failure));
     }

@@ -103,8 +103,14 @@ final class CudaErrors {
               : "how much is free is unknown");
     }
     if (isMismatch(code)) {
+      int[] version = new int[1];
+      JCudaDriver.cuDriverGetVersion(version);
       return BulkgenException.of(
-          ErrorCode.DEVICE_UNAVAILABLE, "%s; update the driver, or use --backend cpu", text);
+          ErrorCode.DEVICE_UNAVAILABLE,
+          "%s; the driver is for CUDA %d.%d: update it, or use --backend cpu",
+          text,
+          version[0] / 1000,
+          version[0] % 1000 / 10);
     }
     return BulkgenException.of(ErrorCode.INTERNAL, "%s", text);
   }

@@ -7,6 +7,7 @@ import dev.bulkgen.tensor.BFloat16;
 import dev.bulkgen.tensor.DType;
 import java.nio.ShortBuffer;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
  * Brings weights from mapped files to the device: one pinned buffer is filled while the other is
@@ -14,6 +15,7 @@ import java.util.Arrays;
  */
 public final class WeightUploader implements AutoCloseable {
   private static final int BUFFER_BYTES = 8 << 20;
+  private static final int ROWS_AT_ONCE = 32;
 
   private final CudaContext context;
   private final DType type; // null: as the weights have it
@@ -165,12 +167,26 @@ public final class WeightUploader implements AutoCloseable {
 
   /** Writes rows [row, row + count) as [pieces][count][depth]. */
   private static void fill(ShortBuffer target, MatrixRows rows, int row, int count) {
+    // On all cores: pages that are not in memory yet come from the disk in several streams.
+    int tasks = (count + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+    IntStream.range(0, tasks)
+        .parallel()
+        .forEach(
+            task -> {
+              int first = task * ROWS_AT_ONCE;
+              int end = Math.min(count, first + ROWS_AT_ONCE);
+              fill(target, rows, row, count, first, end);
+            });
+  }
+
+  private static void fill(
+      ShortBuffer target, MatrixRows rows, int row, int count, int first, int end) {
     MatrixShape shape = rows.shape();
     short[] numbers = new short[shape.depth()];
     short[] rests = new short[shape.depth()];
     float[] floats = new float[shape.pieces() == 2 ? shape.depth() : 0];
     int plane = count * shape.depth();
-    for (int i = 0; i < count; i++) {
+    for (int i = first; i < end; i++) {
       WeightMatrix weight = rows.weight(row + i);
       int cols = weight == null ? 0 : weight.cols();
       if (weight != null && shape.pieces() == 1) {

@@ -17,14 +17,17 @@ public final class EmulatedControls implements AutoCloseable {
   private static final int FAIL_HOST_ALLOCATION = 0x1002;
   private static final int FAIL_LAUNCH = 0x1003;
   private static final int SEED = 0x1004;
+  private static final int CAPABILITY = 0x1006;
   private static final int LIVE_ALLOCATIONS = 0x1100;
   private static final int LIVE_HOST_ALLOCATIONS = 0x1102;
   private static final int LIVE_HANDLES = 0x1103;
   private static final int LAUNCHES = 0x1104;
 
   private final long memoryBytes;
+  private final int usualCapability;
 
   private EmulatedControls() {
+    usualCapability = CudaDevice.of(0).capability();
     memoryBytes = read(MEMORY_BYTES);
   }
 
@@ -60,6 +63,11 @@ public final class EmulatedControls implements AutoCloseable {
     set(SEED, seed);
   }
 
+  /** Compute capability, as {@code 10 · major + minor}, of contexts that are opened from now on. */
+  public void capability(int capability) {
+    set(CAPABILITY, capability);
+  }
+
   /** Kernels that have run in this process. */
   public long launches() {
     return read(LAUNCHES);
@@ -77,6 +85,7 @@ public final class EmulatedControls implements AutoCloseable {
     failHostAllocation(0);
     failLaunch(0);
     seed(0);
+    capability(usualCapability);
   }
 
   private static void set(int control, long value) {

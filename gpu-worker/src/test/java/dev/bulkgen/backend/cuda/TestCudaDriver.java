@@ -83,6 +83,7 @@ class TestCudaDriver {
             .start();
     String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertEquals(0, process.waitFor(), said);
+    Assumptions.assumeFalse(said.startsWith("available"), "this machine has a CUDA driver");
     return said;
   }
 

@@ -156,6 +156,14 @@ class TestDeviceFaults {
   }
 
   @Test
+  void testOldCardsAreRefused() {
+    controls.capability(75);
+    BulkgenException error = assertThrows(BulkgenException.class, () -> CudaContext.open(0));
+    assertEquals(ErrorCode.DEVICE_UNAVAILABLE, error.code());
+    assertTrue(error.getMessage().contains("7.5, the kernels need 8.0"), error.getMessage());
+  }
+
+  @Test
   void testMissingEventIsFound() {
     try (CudaStream other = context.newStream("copies");
         PinnedMemory pinned = context.allocatePinned(4, "token");
