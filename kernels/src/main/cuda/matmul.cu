@@ -1,11 +1,11 @@
 // Matrix product of activations [rows][depth] and a weight [columns][depth] on tensor cores
 // (mma m16n8k16, float sums), with what follows it fused in. MatmulArguments says what is computed.
 //
-// Few rows (decode): the weight is read once and memory is the bound, so tiles are as wide in columns
-// as the reads of x from the second-level cache demand (a tile of r rows and c columns reads r / c
-// bytes of x for every byte of the weight), and the splits of depth run side by side to keep every
-// multiprocessor reading. Many rows (prefill): the tensor cores are the bound, tiles are large, and a
-// block goes through the splits one after the other. The bits are the same.
+// Few rows (decode): the weight is read once and memory is the bound, so tiles are as wide in
+// columns as the reads of x from the second-level cache demand (a tile of r rows and c columns
+// reads r / c bytes of x for every byte of the weight), and the splits of depth run side by side to
+// keep every multiprocessor reading. Many rows (prefill): the tensor cores are the bound, tiles are
+// large, and a block goes through the splits one after the other. The bits are the same.
 //
 //   kernel    tile       threads  shared memory            splits
 //   rows16     16 x 64     128    5 stages of 10 KB        side by side
@@ -16,8 +16,8 @@
 //   pieces16   16 x 64     128    3 stages of up to 20 KB  side by side
 //   pieces64   64 x 128    128    2 stages of up to 48 KB  either way, total in registers
 //
-// The last two take any pieces, the others x and the weight in one piece. Grid: (tiles, 1, splits side by side); of `wide`
-// with several splits any number of blocks, best as many as run at once.
+// The last two take any pieces, the others x and the weight in one piece. Grid: (tiles, 1, splits
+// side by side); of `wide` with several splits any number of blocks, best as many as run at once.
 #include "matmul_epilogue.cuh"
 
 template <class Format, class T, bool Pieces, Splits Mode>

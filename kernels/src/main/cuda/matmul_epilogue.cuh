@@ -1,6 +1,6 @@
-// What becomes of a tile's sums: bias, residual add, activation, rounding to pieces, stores. The sums
-// pass through shared memory once, so that neighbouring threads write neighbouring 16 bytes and the
-// code of an activation stands once and not once for every register.
+// What becomes of a tile's sums: bias, residual add, activation, rounding to pieces, stores. The
+// sums pass through shared memory once, so that neighbouring threads write neighbouring 16 bytes
+// and the code of an activation stands once and not once for every register.
 #pragma once
 
 #include "matmul_splits.cuh"
@@ -129,7 +129,8 @@ DEVICE void finishSums(const MatmulArguments& a, int firstRow, int firstColumn, 
 
 // silu(gate) · up of columns that alternate by 8.
 template <class Format, class T>
-DEVICE void finishGated(const MatmulArguments& a, int firstRow, int firstColumn, const float* sums) {
+DEVICE void finishGated(const MatmulArguments& a, int firstRow, int firstColumn,
+                        const float* sums) {
   constexpr int rowQuads = panelColumns<T> / 8;
   for (int i = threadIdx.x; i < T::rows * rowQuads; i += T::threads) {
     const int row = i / rowQuads;

@@ -1,16 +1,16 @@
-// The splits of depth of a tile, and the order in which their sums are added: the sums of a split start
-// at zero, and the total is ((s0 + s1) + s2) + ..., whoever adds them where.
+// The splits of depth of a tile, and the order in which their sums are added: the sums of a split
+// start at zero, and the total is ((s0 + s1) + s2) + ..., whoever adds them where.
 #pragma once
 
 #include "matmul_tile.cuh"
 
-// What a kernel does with several splits: blocks side by side, one a split, the last of which adds; one
-// block that goes through all, with the total in registers; either of the two, as grid.z says; or one
-// block with the total carried in memory, where a tile's sums take all registers.
+// What a kernel does with several splits: blocks side by side, one a split, the last of which adds;
+// one block that goes through all, with the total in registers; either of the two, as grid.z says;
+// or one block with the total carried in memory, where a tile's sums take all registers.
 enum class Splits { sideBySide, either, carried };
 
-// The steps of 64 of depth that this block sums: its split where splits run side by side (gridDim.z),
-// else all of them.
+// The steps of 64 of depth that this block sums: its split where splits run side by side
+// (gridDim.z), else all of them.
 struct DepthRange {
   int begin;
   int end;
@@ -40,7 +40,8 @@ DEVICE void foldSplit(Sums<T>& total, Sums<T>& sums, bool first) {
   }
 }
 
-// The same with the total in memory that this block alone uses: [blocks][fragments][threads] of four.
+// The same with the total in memory that this block alone uses: [blocks][fragments][threads] of
+// four.
 template <class T>
 DEVICE float4* carriedTotal(const MatmulArguments& a) {
   return reinterpret_cast<float4*>(a.partials) + size_t(blockIdx.x) * T::fragments * T::threads +
@@ -90,7 +91,8 @@ DEVICE void sumTile(const MatmulArguments& a, const TilePlace& place, Sums<T>& s
   int slot = 0;
   for (int step = range.begin; step < range.end; ++step) {
     waitForCopies<T::stages - 2>();
-    // Everybody's copies of this step are there, and nobody reads the slot of the last step any more.
+    // Everybody's copies of this step are there, and nobody reads the slot of the last step any
+    // more.
     __syncthreads();
     if (step + T::stages - 1 < range.end) ring.loadNext(slot == 0 ? T::stages - 1 : slot - 1);
     commitCopies();
@@ -111,9 +113,10 @@ DEVICE void sumTile(const MatmulArguments& a, const TilePlace& place, Sums<T>& s
 template <class T>
 constexpr int splitsAtOnce = T::threads > 128 ? 1 : T::fragments <= 4 ? 4 : 2;
 
-// Where splits run side by side: leaves this split's sums in `partials`, and in the block that comes
-// last for its tile adds all of them in the order of the splits. Returns whether this is that block.
-// Partial sums are kept as the threads hold them: [tiles][splits][fragments][threads] of four.
+// Where splits run side by side: leaves this split's sums in `partials`, and in the block that
+// comes last for its tile adds all of them in the order of the splits. Returns whether this is that
+// block. Partial sums are kept as the threads hold them: [tiles][splits][fragments][threads] of
+// four.
 template <class T>
 DEVICE bool mergeSplits(const MatmulArguments& a, int tile, Sums<T>& sums) {
   constexpr int splitQuads = T::fragments * T::threads;

@@ -1,14 +1,14 @@
 // The matrix product of one block: tiles of x and of the weight travel through a ring of stages in
 // shared memory (cp.async), warps read fragments by ldmatrix and multiply on the tensor cores.
 //
-// A stage holds 64 numbers of depth: one line of 128 bytes for every row of x and every column
-// (row of the weight), of each piece. In a line the 16-byte chunk c lies at place c ^ (line % 8), so
-// the eight lines that one ldmatrix matrix touches lie in different banks, and so do the eight chunks
+// A stage holds 64 numbers of depth: one line of 128 bytes for every row of x and every column (row
+// of the weight), of each piece. In a line the 16-byte chunk c lies at place c ^ (line % 8), so the
+// eight lines that one ldmatrix matrix touches lie in different banks, and so do the eight chunks
 // that eight neighbouring threads copy.
 //
-// P1: a number of the result adds its products in steps of 16 of depth, in order, within each split of
-// depth, and then the splits in order. Nothing here but `splits` decides that, and the host derives it
-// from (columns, depth) alone; tile sizes, warps and stages do not touch it.
+// P1: a number of the result adds its products in steps of 16 of depth, in order, within each split
+// of depth, and then the splits in order. Nothing here but `splits` decides that, and the host
+// derives it from (columns, depth) alone; tile sizes, warps and stages do not touch it.
 #pragma once
 
 #include "device.cuh"
@@ -68,8 +68,8 @@ DEVICE int columnTiles(const MatmulArguments& a) {
   return (a.columns + T::columns - 1) / T::columns;
 }
 
-// Tiles in order go down 16 tiles of rows, then to the next tile of columns: those that are computed
-// at the same time then share both x and the weight in the second-level cache.
+// Tiles in order go down 16 tiles of rows, then to the next tile of columns: those that are
+// computed at the same time then share both x and the weight in the second-level cache.
 template <class T>
 DEVICE TilePlace placeOfTile(const MatmulArguments& a, int index) {
   constexpr int groupRows = 16;

@@ -1,5 +1,7 @@
 package dev.bulkgen.backend.cuda;
 
+import java.util.Locale;
+
 /** The kernels of matmul.cu by the tile of the result that a block computes. */
 enum MatmulTile {
   ROWS16(16, 64, 5),
@@ -49,7 +51,7 @@ enum MatmulTile {
   /** The kernel for numbers of the format. */
   String kernel(Pieces numbers) {
     String format = numbers.format() == 0 ? "bf16" : "fp16";
-    return "matmul_" + format + "_" + name().toLowerCase(java.util.Locale.ROOT);
+    return "matmul_" + format + "_" + name().toLowerCase(Locale.ROOT);
   }
 
   static int ceilDiv(int value, int by) {
