@@ -43,6 +43,11 @@ public final class CudaDriver {
             });
   }
 
+  /** True where the device is the stand-in of tests, which nobody should choose for its speed. */
+  public static boolean isEmulated() {
+    return probe().isEmpty() && EmulatedDriver.folder().isPresent();
+  }
+
   /** Devices of the driver; 0 where there is no driver. */
   public static int deviceCount() {
     if (probe().isPresent()) {
@@ -64,6 +69,7 @@ public final class CudaDriver {
   // Whatever goes wrong while foreign libraries load is an answer here, errors included.
   private static Unavailable tryToLoad() {
     try {
+      EmulatedDriver.loadIfNamed();
       int code = PrivateLibraryFolder.during(() -> JCudaDriver.cuInit(0));
       int[] count = new int[1];
       if (code == CUresult.CUDA_SUCCESS) {

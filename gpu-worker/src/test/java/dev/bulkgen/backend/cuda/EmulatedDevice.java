@@ -4,6 +4,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Assumptions;
 
 /**
@@ -11,8 +12,6 @@ import org.junit.jupiter.api.Assumptions;
  * with {@code -Dbulkgen.cuda=device}, the machine's own. Tests skip, counted, where it is missing.
  */
 public final class EmulatedDevice {
-  private static boolean loaded;
-
   private EmulatedDevice() {}
 
   /** A context on device 0 for the calling thread. */
@@ -27,33 +26,23 @@ public final class EmulatedDevice {
   }
 
   /** Skips the test where there is no device to run on. */
-  public static synchronized void assumePresent() {
-    if (!isReal()) {
-      Path library = library();
-      Assumptions.assumeTrue(
-          Files.exists(library), () -> "the emulated device was not built: " + library);
-      if (!loaded) {
-        // Before the binding loads: by the equal name the linker takes this for the driver.
-        System.load(library.toString());
-        loaded = true;
-      }
-    }
-    Optional<CudaDriver.Unavailable> unavailable = CudaDriver.probe();
+  public static void assumePresent() {
     if (isReal()) {
+      Optional<CudaDriver.Unavailable> unavailable = CudaDriver.probe();
       Assumptions.assumeTrue(unavailable.isEmpty(), () -> unavailable.get().reason());
-    } else if (unavailable.isPresent()) {
-      throw new AssertionError(unavailable.get().reason());
+      Assertions.assertFalse(CudaDriver.isEmulated(), "the stand-in was loaded, not a driver");
+      return;
     }
+    String folder = System.getProperty(EmulatedDriver.FOLDER_PROPERTY, "");
+    Path library = Path.of(folder).toAbsolutePath().resolve(EmulatedDriver.LIBRARY);
+    Assumptions.assumeTrue(
+        Files.exists(library), () -> "the emulated device was not built: " + library);
+    Assertions.assertEquals(Optional.empty(), CudaDriver.probe());
+    Assertions.assertTrue(CudaDriver.isEmulated(), "another driver was loaded, not the stand-in");
   }
 
   /** True where tests run on a card and not on the stand-in. */
   public static boolean isReal() {
     return "device".equals(System.getProperty("bulkgen.cuda"));
-  }
-
-  private static Path library() {
-    String folder =
-        System.getProperty(EmulatedDriver.FOLDER_PROPERTY, "../kernels/target/emulator");
-    return Path.of(folder).toAbsolutePath().normalize().resolve(EmulatedDriver.LIBRARY);
   }
 }
