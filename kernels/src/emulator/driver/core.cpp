@@ -195,10 +195,11 @@ int executeStep(Context* context) {
 int drain(Context* context, const std::function<bool()>& done) {
   Driver& device = driver();
   if (context->failure.error) return context->failure.error;
-  if (!done()) {
+  // Asked once for every step: `done` may count.
+  bool isDone = done();
+  if (!isDone) {
     device.readyPool().run([&] {
-      while (!context->failure.error && !done() && executeStep(context)) {
-      }
+      while (!context->failure.error && !isDone && executeStep(context)) isDone = done();
     });
   }
   if (context->failure.error) {

@@ -1,4 +1,6 @@
 // Streams and events.
+#include <utility>
+
 #include "driver.h"
 
 namespace emulator {
@@ -30,15 +32,10 @@ int findEvent(const Call& call, void* handle, Context** context, std::shared_ptr
 }
 
 // One operation gets on, so that a program that only asks does not wait for ever.
-int query(const Call& call, Context* context, const std::function<bool()>& done) {
+int query(Context* context, const std::function<bool()>& done) {
   if (done()) return success;
-  bool once = false;
-  int error = drain(context, [&] {
-    bool stop = once;
-    once = true;
-    return stop;
-  });
-  (void)call;
+  bool hasGoneOn = false;
+  int error = drain(context, [&] { return std::exchange(hasGoneOn, true); });
   return error ? error : done() ? int(success) : int(notReady);
 }
 
@@ -91,7 +88,7 @@ DRIVER_CALL cuStreamQuery(void* handle) {
     stream->capture->invalid = true;
     return call.refuse(captureUnsupported, "the stream is being captured");
   }
-  return query(call, context, [stream] { return stream->pending.empty(); });
+  return query(context, [stream] { return stream->pending.empty(); });
 }
 
 DRIVER_CALL cuStreamGetPriority(void* handle, int* priority) {
@@ -235,7 +232,7 @@ DRIVER_CALL cuEventQuery(void* handle) {
   std::shared_ptr<Event> event;
   if (int error = findEvent(call, handle, &context, &event)) return error;
   if (event->capture) return call.refuse(capturedEvent, "the event was recorded in a capture");
-  return query(call, context, [&] { return event->completed >= event->recorded; });
+  return query(context, [&] { return event->completed >= event->recorded; });
 }
 
 DRIVER_CALL cuEventElapsedTime(float* milliseconds, void* first, void* second) {

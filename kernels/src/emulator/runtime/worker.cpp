@@ -38,6 +38,15 @@ unsigned char* mapPages(size_t bytes, int protection) {
   return static_cast<unsigned char*>(pages);
 }
 
+// The first byte that is not poison, or null.
+const unsigned char* firstWritten(const unsigned char* begin, const unsigned char* end) {
+  if (begin == end || (*begin == 0xff && memcmp(begin, begin + 1, size_t(end - begin) - 1) == 0)) {
+    return nullptr;
+  }
+  while (*begin == 0xff) ++begin;
+  return begin;
+}
+
 const char* nameOf(Meeting meeting) {
   switch (meeting) {
     case Meeting::blockBarrier: return "__syncthreads";
@@ -124,6 +133,7 @@ Worker::Worker()
   // A guard page follows the last byte of shared memory; what lies before it is opened by size.
   unsigned char* pages = mapPages(sharedCapacity + pageBytes, PROT_NONE);
   sharedEnd_ = pages + sharedCapacity;
+  protectShared(0);
 }
 
 Worker::~Worker() = default;
@@ -154,16 +164,24 @@ void Worker::interrupt() {
   if (inKernel_) pthread_kill(thread_, SIGSEGV);
 }
 
+// Shared memory begins at a multiple of 128 bytes and ends at most 127 bytes before the guard page.
 void Worker::protectShared(size_t bytes) {
-  size_t open = (bytes + 127 + pageBytes - 1) / pageBytes * pageBytes;
-  if (bytes == 0) open = 0;
-  if (open != sharedOpen_) {
-    mprotect(sharedEnd_ - sharedCapacity, sharedCapacity, PROT_NONE);
-    if (open) mprotect(sharedEnd_ - open, open, PROT_READ | PROT_WRITE);
-    sharedOpen_ = open;
+  size_t rounded = (bytes + 127) / 128 * 128;
+  size_t open = (rounded + pageBytes - 1) / pageBytes * pageBytes;
+  mprotect(sharedEnd_ - sharedCapacity, sharedCapacity, PROT_NONE);
+  if (open) {
+    mprotect(sharedEnd_ - open, open, PROT_READ | PROT_WRITE);
+    memset(sharedEnd_ - open, 0xff, open);
   }
+  sharedOpen_ = open;
   block_.sharedBytes = bytes;
-  block_.shared = sharedEnd_ - (bytes + 127) / 128 * 128;
+  block_.shared = sharedEnd_ - rounded;
+}
+
+// The byte written outside of shared memory but in its pages, or null.
+const unsigned char* Worker::strayByte() const {
+  const unsigned char* stray = firstWritten(sharedEnd_ - sharedOpen_, block_.shared);
+  return stray ? stray : firstWritten(block_.shared + block_.sharedBytes, sharedEnd_);
 }
 
 void Worker::reserveStacks() {
@@ -189,7 +207,7 @@ void Worker::prepare(const Launch& launch) {
     warps_[i].present = lanes >= warpLanes ? fullMask : (1u << lanes) - 1;
     block_.allWarps |= warps_[i].bit;
   }
-  protectShared(launch.sharedBytes);
+  if (launch.sharedBytes != block_.sharedBytes || strayByte()) protectShared(launch.sharedBytes);
   reserveStacks();
 }
 
@@ -229,7 +247,7 @@ void Worker::runBlock(Job& job, uint64_t place) {
     CopyQueue& queue = queues_[i];
     queue.first = queue.last = queue.openGroup = 0;
   }
-  if (block_.sharedBytes) memset(block_.shared, 0xff, size_t(sharedEnd_ - block_.shared));
+  memset(block_.shared, 0xff, block_.sharedBytes);
   finished_ = 0;
   failure_ = Failure();
   Thread* first = &threads_[block_.backwards ? block_.threads - 1 : 0];
@@ -244,14 +262,11 @@ void Worker::runBlock(Job& job, uint64_t place) {
 Failure Worker::outcome() {
   if (failure_.error) return failure_;
   if (finished_ != block_.threads) return {errorLaunchFailed, deadlock()};
-  for (const unsigned char* byte = block_.shared + block_.sharedBytes;
-       block_.sharedBytes && byte < sharedEnd_; ++byte) {
-    if (*byte != 0xff) {
-      return {errorIllegalAddress,
-              describe(nullptr, "writes " + std::to_string(byte - block_.shared) +
-                                    " bytes into shared memory of " +
-                                    std::to_string(block_.sharedBytes))};
-    }
+  if (const unsigned char* byte = strayByte()) {
+    return {errorIllegalAddress,
+            describe(nullptr, "writes byte " + std::to_string(byte - block_.shared) +
+                                  " of shared memory of " + std::to_string(block_.sharedBytes) +
+                                  " bytes")};
   }
   return {};
 }

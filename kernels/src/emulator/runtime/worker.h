@@ -46,6 +46,7 @@ class Worker {
   void prepare(const Launch& launch);
   void reserveStacks();
   void protectShared(size_t bytes);
+  const unsigned char* strayByte() const;
   void runBlock(Job& job, uint64_t place);
   Failure outcome();
   std::string deadlock();
