@@ -43,6 +43,8 @@
                                                            sizeof(Arguments), threads, name##Entry}; \
   static void name##Body(const Arguments& __restrict a)
 
+#define KERNEL_RESIDENT(name, Arguments, threads, blocks) KERNEL(name, Arguments, threads)
+
 inline unsigned char* sharedMemory() { return emulator::self->block->shared; }
 
 template <class T>

@@ -203,12 +203,22 @@ struct FlushArguments {
   const int* slots;             // [rows]
 };
 
-// decode_attention.cu: one new token a row against its cached context, which holds the new token
-// already (in the window, or in the fp16 page). The context after the sink is cut at multiples of
-// splitTokens; the sink goes with split 0. Grid: (splits, kvHeads, rows); splits beyond a row's own
-// do nothing. Results of a split are not normalized: out = Σ 2^(score − max) · v, sum = Σ 2^(score − max).
+// decode_attention.cu, decode_attention_kivi.cu (bits of K and V in the name; wide: headDim over 128):
+// one new token a row against its cached context, which holds the new token already (in the window, or
+// in the fp16 page). The context after the sink is cut at multiples of splitTokens; the sink goes with
+// split 0. Grid: (splits, kvHeads · ceil(query heads of a K/V head / 8), rows); splits beyond a row's
+// own do nothing. Results of a split are not normalized: out = Σ 2^(score − max) · v, sum = Σ 2^(score
+// − max).
 // kernel decode_attention/decode_attention_fp16: DecodeAttentionArguments, 128
-// kernel decode_attention/decode_attention_kivi: DecodeAttentionArguments, 128
+// kernel decode_attention/decode_attention_fp16_wide: DecodeAttentionArguments, 128
+// kernel decode_attention_kivi/decode_attention_kivi_k2v2: DecodeAttentionArguments, 128
+// kernel decode_attention_kivi/decode_attention_kivi_k2v4: DecodeAttentionArguments, 128
+// kernel decode_attention_kivi/decode_attention_kivi_k4v2: DecodeAttentionArguments, 128
+// kernel decode_attention_kivi/decode_attention_kivi_k4v4: DecodeAttentionArguments, 128
+// kernel decode_attention_kivi/decode_attention_kivi_k2v2_wide: DecodeAttentionArguments, 128
+// kernel decode_attention_kivi/decode_attention_kivi_k2v4_wide: DecodeAttentionArguments, 128
+// kernel decode_attention_kivi/decode_attention_kivi_k4v2_wide: DecodeAttentionArguments, 128
+// kernel decode_attention_kivi/decode_attention_kivi_k4v4_wide: DecodeAttentionArguments, 128
 struct DecodeAttentionArguments {
   CacheView cache;
   const float* query;           // [rows][queryHeads][headDim], scaled

@@ -24,6 +24,11 @@
 #define KERNEL(name, Arguments, threads) \
   extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ Arguments a)
 
+// The same, with registers few enough for `blocks` blocks a processor at once.
+#define KERNEL_RESIDENT(name, Arguments, threads, blocks)                        \
+  extern "C" __global__ void __launch_bounds__(threads, blocks)                  \
+      name(const __grid_constant__ Arguments a)
+
 #define DEVICE __device__ __forceinline__
 
 // The block's dynamic shared memory, 128-byte aligned.
