@@ -6,14 +6,15 @@
 // rows for p·V. Which numbers the 16 places of the inner sum hold is free, so each lane of a quad
 // takes whole words: in q·K lane t the word row 4i + t of a token (P neighbouring channels), in p·V
 // word t of a channel (P neighbouring tokens), P = 32 / bits. Codes become float16 without arithmetic:
-// masked out of the word they lie in the fraction of a subnormal number, value code · 2^−24 times a
-// power of two for its place, which the other operand takes back. Codes i and i + P/2 of a word, 16
-// bits apart, make one register: at 2 bits 8 masks and 2 shifts give 16 operands, less than one
+// masked out of the word they lie in the fraction of a subnormal number (which tensor cores take at
+// their value: Fasi et al., Numerical behavior of NVIDIA tensor cores, PeerJ CS 7:e330), the code times
+// a power of two for its place, which the other operand takes back. Codes i and i + P/2 of a word, 16
+// bits apart, make one register: at 2 bits 8 masks and 3 shifts give 16 operands, less than one
 // instruction each.
 //
 // Scales never touch codes (a K group's goes into the query, a V token's into the probability), zeros
 // become products of their own: β of 16 channels and two groups, zero sums of 16 groups and 16 tokens,
-// each one product. So a tile of 64 tokens and 128 channels at 2 bits takes about 800 instructions a
+// each one product. So a tile of 64 tokens and 128 channels at 2 bits takes about 850 instructions a
 // warp, 13 a token, where memory at full speed allows 29 on an H100 (13.4 bytes a clock a processor,
 // 96 bytes a token, 4 instructions a clock).
 //
@@ -29,14 +30,20 @@ template <int Bits>
 struct Codes {
   static constexpr int perWord = 32 / Bits;
   static constexpr int pairs = perWord / 2;
-  static constexpr int perShift = Bits == 2 ? 3 : 2;  // neighbours that fit a float16's fraction
+  static constexpr int perShift = Bits == 2 ? 3 : 2;  // neighbours side by side in the fraction
+  // Products are aligned by their exponents before they are added, and all subnormal numbers have
+  // one: codes stand as high in the fraction as they can, or low bits of the sum would be lost.
+  static constexpr int lowestBit = 10 - perShift * Bits;
+  static constexpr int exponent = 24 - lowestBit;  // the first of neighbours is code · 2^−exponent
 
   // pair[i]: codes i and i + pairs.
   static DEVICE void unpack(uint32_t word, uint32_t (&pair)[pairs]) {
-    constexpr uint32_t mask = Bits == 2 ? 0x00030003u : 0x000f000fu;
+    constexpr uint32_t mask = (Bits == 2 ? 0x00030003u : 0x000f000fu) << lowestBit;
 #pragma unroll
     for (int i = 0; i < pairs; i++) {
-      pair[i] = (word >> (i / perShift * perShift * Bits)) & (mask << (i % perShift * Bits));
+      int right = i / perShift * perShift * Bits - lowestBit;
+      uint32_t moved = right < 0 ? word << -right : word >> right;
+      pair[i] = moved & (mask << (i % perShift * Bits));
     }
   }
 

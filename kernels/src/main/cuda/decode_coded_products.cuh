@@ -159,7 +159,7 @@ DEVICE void codedScores(const DecodeAttentionArguments& a, const QueryFragments&
         }
       }
     }
-    factor = powerOfTwo(codeExponent + exponent);
+    factor = powerOfTwo(Key::exponent + exponent);
 #pragma unroll
     for (int i = 0; i < Tiles; i++) {
       if (groups.of[i] == group) {
@@ -288,7 +288,7 @@ DEVICE void codedValues(const DecodeAttentionArguments& a, const StageLayout& la
     }
   }
 
-  state.expectCodes(true);
+  state.lower(Value::exponent);
   WordOffsets words(valueCodeRow(headDim) * 4);
   const unsigned char* codes = stage + layout.valueCodes;
   const unsigned char* own = scales + lane % 4 * (Value::perWord * halfBytes);

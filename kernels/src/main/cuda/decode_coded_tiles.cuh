@@ -175,7 +175,7 @@ template <int OutTiles, int Tiles>
 DEVICE void addWindowValues(const DecodeAttentionArguments& a, const DecodeSplit& split,
                             const unsigned char* planes, unsigned char* area, int block, int first,
                             int tokens, SplitState<OutTiles>& state) {
-  state.expectCodes(false);
+  state.lower(0);
 #pragma unroll 1
   for (; block * tokenTile < tokens; block++) {
     waitForCopies<0>();

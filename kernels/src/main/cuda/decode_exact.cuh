@@ -171,7 +171,7 @@ DEVICE void attendExact(const DecodeAttentionArguments& a, const DecodeSplit& sp
     copyValueRows(cache, split, valueArea, first, first, tokens.end(tile));
     commitCopies();
   }
-  state.expectCodes(false);
+  state.lower(0);
 #pragma unroll 1
   for (; tile < tokens.tiles; tile += decodeWarps) {
     int first = tokens.first(tile, cache.sink);

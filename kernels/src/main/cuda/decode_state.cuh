@@ -11,7 +11,6 @@ constexpr int maxValueGroups = 16;  // headDim 256 in groups of 16
 constexpr unsigned allLanes = 0xffffffffu;
 constexpr int headerBytes = 192;  // of shared memory: 8 factors, 16 bytes of zeros, the block's plan
 constexpr int planOffset = 64;
-constexpr int codeExponent = 24;  // a code in the lowest bits of a float16 is code · 2^−24
 constexpr int largestShift = 15;  // 2^15 is the largest power of two in float16
 
 DEVICE float powerOfTwo(int exponent) { return __uint_as_float(uint32_t(exponent + 127) << 23); }
@@ -152,7 +151,7 @@ struct SplitState {
   float largest[2];
   float sum[2];  // of this lane's tokens
   int shift;     // out and zeroSums are times 2^shift ...
-  bool coded;    // ... and out times 2^−24 too
+  int lowered;   // ... and out times 2^−lowered too
 
   DEVICE void clear() {
 #pragma unroll
@@ -169,7 +168,7 @@ struct SplitState {
     largest[0] = largest[1] = -INFINITY;
     sum[0] = sum[1] = 0.0f;
     shift = largestShift;
-    coded = false;
+    lowered = 0;
   }
 
   DEVICE void multiply(float even, float odd) {
@@ -189,12 +188,12 @@ struct SplitState {
     zeroSums[3] *= odd;
   }
 
-  // Out takes products with codes, or with numbers, from here on.
-  DEVICE void expectCodes(bool codes) {
-    if (codes != coded) {
-      float factor = powerOfTwo(codes ? -codeExponent : codeExponent);
+  // Out takes products with numbers times 2^−exponent from here on.
+  DEVICE void lower(int exponent) {
+    if (exponent != lowered) {
+      float factor = powerOfTwo(lowered - exponent);
       multiply(factor, factor);
-      coded = codes;
+      lowered = exponent;
     }
   }
 
@@ -276,7 +275,7 @@ DEVICE void finish(SplitState<OutTiles>& state, unsigned char* area, int headDim
   int g = lane / 4;
   FinishedWarp warp = finishedWarp(area, headDim);
   float zeroFactor = powerOfTwo(-state.shift);
-  float factor = state.coded ? powerOfTwo(codeExponent - state.shift) : zeroFactor;
+  float factor = powerOfTwo(state.lowered - state.shift);
 #pragma unroll
   for (int distance = 4; distance < 32; distance *= 2) {
     state.sum[0] += __shfl_xor_sync(allLanes, state.sum[0], distance);
