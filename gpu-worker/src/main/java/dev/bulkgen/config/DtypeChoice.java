@@ -7,6 +7,6 @@ package dev.bulkgen.config;
 public enum DtypeChoice {
   /** The 16-bit type of the checkpoint. */
   AUTO,
-  /** About the precision of float32: twice the products, the same memory for weights and cache. */
+  /** Two numbers of that type for each activation, the rounded and its rest: twice the products. */
   FLOAT32
 }

@@ -29,8 +29,9 @@ public final class EngineSettings {
       Setting.choice(
               "dtype",
               DtypeChoice.class,
-              "Activations of a GPU: auto takes the checkpoint's own 16-bit type, float32 about"
-                  + " that precision at half the speed of long prompts. The CPU is always float32.")
+              "Activations of a GPU: auto rounds them to the checkpoint's 16-bit type, float32 takes"
+                  + " two such numbers for each, at about half the speed of long prompts. The CPU"
+                  + " is always float32.")
           .withDefault("auto");
   public static final Setting<Long> MEMORY =
       Setting.size("memory", "Budget of cache and workspaces, such as 4GB.")

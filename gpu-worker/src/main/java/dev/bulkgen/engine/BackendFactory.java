@@ -3,58 +3,143 @@ package dev.bulkgen.engine;
 import dev.bulkgen.backend.Backend;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.backend.cpu.CpuBackend;
+import dev.bulkgen.backend.cuda.CudaBackend;
+import dev.bulkgen.backend.cuda.CudaContext;
+import dev.bulkgen.backend.cuda.CudaDriver;
+import dev.bulkgen.backend.cuda.CudaNeeds;
+import dev.bulkgen.backend.cuda.Precision;
 import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.MemoryDemand;
 import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
+import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.BackendChoice;
+import dev.bulkgen.config.DtypeChoice;
+import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelConfig;
+import dev.bulkgen.model.ModelDescription;
 import dev.bulkgen.model.ModelWeights;
+import dev.bulkgen.sampling.TokenSampler;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
 
 /** The one place that knows which backends there are and chooses among them. */
 final class BackendFactory {
-  private BackendFactory() {}
+  private static final Logger LOG = LogManager.getLogger(BackendFactory.class);
+  private static final int DEVICE = 0;
 
-  /** What AUTO comes to on this machine. */
-  static BackendChoice resolve(BackendChoice choice) {
-    return choice == BackendChoice.AUTO ? BackendChoice.CPU : choice;
+  private final EngineConfig config;
+  private final BackendChoice kind;
+
+  /** What {@code config} asks for; AUTO becomes what this machine has. */
+  BackendFactory(EngineConfig config) {
+    this.config = config;
+    kind = resolve(config.backend());
+  }
+
+  private static BackendChoice resolve(BackendChoice choice) {
+    if (choice != BackendChoice.AUTO) {
+      return choice;
+    }
+    if (CudaDriver.probe().isPresent() || CudaDriver.isEmulated()) {
+      return BackendChoice.CPU;
+    }
+    if (!CudaBackend.hasKernels()) {
+      LOG.warn(
+          "computing on the CPU: a CUDA device is here, but this build has no kernels for it; build"
+              + " where nvcc is");
+      return BackendChoice.CPU;
+    }
+    return BackendChoice.CUDA;
   }
 
   /**
-   * @throws BulkgenException DEVICE_UNAVAILABLE if this machine or version has no such backend
+   * @throws BulkgenException DEVICE_UNAVAILABLE with the reason if this machine has no such backend
    */
-  static void requireAvailable(BackendChoice choice) {
-    if (resolve(choice) == BackendChoice.CUDA) {
-      throw BulkgenException.of(
-          ErrorCode.DEVICE_UNAVAILABLE,
-          "backend: this version has no CUDA backend; set it to auto or cpu");
+  void requireAvailable() {
+    if (kind == BackendChoice.CUDA) {
+      CudaDriver.require();
     }
   }
 
-  static Backend open(
-      BackendChoice choice,
-      ModelWeights weights,
-      CacheLayout layout,
-      CacheCapacity capacity,
-      int threads) {
-    requireAvailable(choice);
-    return CpuBackend.open(weights, layout, capacity, threads);
+  /**
+   * Takes what {@code plan} grants, and no more than its budget.
+   *
+   * @throws BulkgenException DEVICE_UNAVAILABLE, DEVICE_OUT_OF_MEMORY or MEMORY_PLAN_REFUSED
+   */
+  Backend open(ModelWeights weights, MemoryPlan plan) {
+    CacheCapacity capacity =
+        new CacheCapacity(plan.pages(), plan.slots(), plan.demand().prefillTokens());
+    if (kind == BackendChoice.CPU) {
+      return CpuBackend.open(weights, plan.layout(), capacity, config.threads());
+    }
+    long budget = plan.demand().budget();
+    return CudaBackend.open(
+        CudaContext.open(DEVICE, memory -> memory.limited(budget)),
+        weights,
+        plan.layout(),
+        capacity,
+        precision());
   }
 
-  static WeightPlacement placement(BackendChoice choice) {
-    return resolve(choice) == BackendChoice.CUDA
-        ? WeightPlacement.RESIDENT
-        : WeightPlacement.MAPPED;
+  WeightPlacement placement() {
+    return kind == BackendChoice.CUDA ? WeightPlacement.RESIDENT : WeightPlacement.MAPPED;
   }
 
-  /** Bytes of activations and staging for a capacity; of a device, those of one CPU thread. */
-  static long workspaceBytes(
-      BackendChoice choice,
-      ModelConfig model,
+  /**
+   * The memory of which a budget is a share by default.
+   *
+   * @throws BulkgenException DEVICE_UNAVAILABLE where there is no device to ask
+   */
+  long freeBytes(ModelDescription description) {
+    if (kind == BackendChoice.CUDA) {
+      if (CudaDriver.probe().isPresent()) {
+        throw BulkgenException.of(
+            ErrorCode.DEVICE_UNAVAILABLE,
+            "%s; to plan for a device that is elsewhere, give its memory with --memory",
+            CudaDriver.probe().get().reason());
+      }
+      return CudaContext.freeBytes(DEVICE);
+    }
+    // Mapped weights are read from the system's file cache, so they need free memory too.
+    long free = HostMemory.freeBytes() - description.weightBytes();
+    return Math.min(free, HostMemory.directLimit());
+  }
+
+  /** What is gone before the first page. */
+  MemoryDemand demand(
+      ModelDescription description,
       CacheLayout layout,
       CacheCapacity capacity,
-      int threads) {
-    int workers = resolve(choice) == BackendChoice.CPU ? threads : 1;
-    return CpuBackend.workspaceBytes(model, layout, capacity, workers);
+      long budget,
+      int maxModelLen) {
+    ModelConfig model = description.config();
+    long weights = description.weightBytes();
+    long workspace;
+    long logits;
+    if (kind == BackendChoice.CUDA) {
+      CudaNeeds needs = CudaNeeds.of(description, layout, capacity, precision());
+      weights = needs.weightBytes();
+      workspace = needs.workspaceBytes();
+      logits = needs.logitBytes();
+    } else {
+      workspace = CpuBackend.workspaceBytes(model, layout, capacity, config.threads());
+      logits = config.threads() * TokenSampler.scratchBytes(model.vocabSize());
+    }
+    return new MemoryDemand(
+        budget,
+        weights,
+        placement(),
+        workspace,
+        logits,
+        0,
+        capacity.slots(),
+        maxModelLen,
+        capacity.prefillTokens());
+  }
+
+  private Precision precision() {
+    return config.dtype() == DtypeChoice.FLOAT32 ? Precision.TWO_PIECES : Precision.ONE_PIECE;
   }
 }

@@ -1,7 +1,6 @@
 package dev.bulkgen.engine;
 
 import dev.bulkgen.backend.Backend;
-import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.error.BulkgenException;
@@ -72,7 +71,8 @@ public final class Engine implements AutoCloseable {
    *     for a budget that is too small, DEVICE_UNAVAILABLE for a backend that is not there
    */
   public static Engine open(EngineConfig config, LocalDateTime now) {
-    BackendFactory.requireAvailable(config.backend());
+    BackendFactory backends = new BackendFactory(config);
+    backends.requireAvailable();
     ModelFolder folder = ModelFolder.open(config.model());
     MemoryPlanner planner = new MemoryPlanner(config, folder.description());
     MemoryPlan plan = planner.plan();
@@ -84,11 +84,7 @@ public final class Engine implements AutoCloseable {
             config.promptOverflow(),
             now);
     Set<Integer> endTokens = endTokens(folder, encoder);
-    CacheCapacity capacity =
-        new CacheCapacity(plan.pages(), plan.slots(), plan.demand().prefillTokens());
-    Backend backend =
-        BackendFactory.open(
-            config.backend(), folder.weights(), plan.layout(), capacity, config.threads());
+    Backend backend = backends.open(folder.weights(), plan);
     HostCpu.warning().ifPresent(LOG::warn);
     LOG.info("engine on {}, cache {}", backend.description(), plan.layout().policy().name());
     return new Engine(plan, encoder, endTokens, backend);

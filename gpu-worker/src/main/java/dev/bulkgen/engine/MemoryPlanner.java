@@ -14,7 +14,6 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelConfig;
 import dev.bulkgen.model.ModelDescription;
-import dev.bulkgen.sampling.TokenSampler;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -26,7 +25,7 @@ public final class MemoryPlanner {
 
   private final EngineConfig config;
   private final ModelDescription description;
-  private final WeightPlacement placement;
+  private final BackendFactory backends;
   private final long budget;
 
   /**
@@ -39,8 +38,8 @@ public final class MemoryPlanner {
     if (!mistakes.isEmpty()) {
       throw new BulkgenException(ErrorCode.SETTING_INVALID, String.join("\n", mistakes));
     }
+    this.backends = new BackendFactory(config);
     // Measured once: the free memory changes while a plan is made.
-    this.placement = BackendFactory.placement(config.backend());
     this.budget = config.memoryBytes().orElseGet(this::defaultBudget);
   }
 
@@ -118,28 +117,15 @@ public final class MemoryPlanner {
   }
 
   private MemoryDemand demand(CacheLayout layout, int maxModelLen, int maxBatch, long pages) {
-    ModelConfig model = description.config();
     long together = Math.min(PREFILL_TOKENS, (long) maxBatch * maxModelLen);
     int prefillTokens = (int) Math.max(maxModelLen, together);
     CacheCapacity capacity =
         new CacheCapacity((int) Math.min(pages, Integer.MAX_VALUE), maxBatch, prefillTokens);
-    return new MemoryDemand(
-        budget,
-        description.weightBytes(),
-        placement,
-        BackendFactory.workspaceBytes(config.backend(), model, layout, capacity, config.threads()),
-        config.threads() * TokenSampler.scratchBytes(model.vocabSize()),
-        0,
-        maxBatch,
-        maxModelLen,
-        prefillTokens);
+    return backends.demand(description, layout, capacity, budget, maxModelLen);
   }
 
-  /** Mapped weights are read from the system's file cache, so they need free memory too. */
   private long defaultBudget() {
-    long mapped = placement == WeightPlacement.MAPPED ? description.weightBytes() : 0;
-    long free = Math.min(HostMemory.freeBytes() - mapped, HostMemory.directLimit());
-    return (long) (config.memoryFraction() * Math.max(0, free));
+    return (long) (config.memoryFraction() * Math.max(0, backends.freeBytes(description)));
   }
 
   private static List<String> mistakes(EngineConfig config, ModelConfig model) {

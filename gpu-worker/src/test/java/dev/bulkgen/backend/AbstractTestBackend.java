@@ -58,7 +58,7 @@ public abstract class AbstractTestBackend {
                 4, 4, 8, BlockForm.PARALLEL_TWO_NORMS, MlpForm.GELU_TANH, false, 0, DType.BF16),
             new CachePolicy.Kivi(2, 2, 32, 64, 32)),
         Arguments.of(
-            new RandomModels.Form(6, 2, 20, plain, gated, false, 45, DType.BF16),
+            new RandomModels.Form(6, 2, 40, plain, gated, false, 45, DType.BF16),
             CachePolicy.FP16));
   }
 

@@ -12,7 +12,6 @@ import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.model.ModelWeights;
 import java.io.IOException;
-import java.util.Arrays;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,9 +23,6 @@ public abstract class AbstractTestGolden {
   private static final int MAX_LENGTH = 512;
 
   protected abstract BackendSession.Opener opener();
-
-  /** The same backend with K and V of a prompt left in float32, as the reference's full mode. */
-  protected abstract BackendSession.Opener unrounded();
 
   /** A column of the golden data: which tensor, which policy, how close. */
   private record Mode(String tensor, CachePolicy policy, Tolerances tolerance) {
@@ -69,33 +65,6 @@ public abstract class AbstractTestGolden {
     }
   }
 
-  /**
-   * Prompt and continuation as one prompt: causal attention makes its rows the full mode's prefill
-   * and decode logits. Nothing is rounded on either side here, so this tells a wrong epsilon, GELU
-   * or rotary scaling from a right one.
-   */
-  @ParameterizedTest
-  @MethodSource("families")
-  void prefillsAsTheReferenceDoes(String family) {
-    Golden golden = Golden.open(family);
-    int[] prompt = golden.ids("prompt_ids");
-    int[] continuation = golden.ids("greedy_ids");
-    int[] tokens = Arrays.copyOf(prompt, prompt.length + continuation.length - 1);
-    System.arraycopy(continuation, 0, tokens, prompt.length, continuation.length - 1);
-    try (BackendSession session = open(unrounded(), golden.weights(), CachePolicy.KIVI2)) {
-      float[][] rows = session.step(session.newSequence(), LogitsRequest.ALL, tokens).logits();
-      float[][] promptRows = Arrays.copyOf(rows, prompt.length);
-      float[][] fullRows = Arrays.copyOfRange(rows, prompt.length - 1, rows.length);
-      Tolerances exact = Tolerances.GOLDEN_FULL_PRECISION;
-      report(
-          family,
-          "prompt_logits",
-          exact.assertClose(family, golden.rows("prompt_logits"), promptRows));
-      report(
-          family, "full_logits", exact.assertClose(family, golden.rows("full_logits"), fullRows));
-    }
-  }
-
   @Test
   void aTrainedModelTellsItsStory() throws IOException {
     JsonNode story =
@@ -118,13 +87,13 @@ public abstract class AbstractTestGolden {
     return open(opener(), weights, policy);
   }
 
-  private static BackendSession open(
+  protected static BackendSession open(
       BackendSession.Opener opener, ModelWeights weights, CachePolicy policy) {
     CacheLayout layout = CacheLayout.of(policy, weights.config());
     return new BackendSession(opener, weights, layout, 1, MAX_LENGTH, 2, 0);
   }
 
-  private static void report(String family, String what, Tolerances.Difference difference) {
+  protected static void report(String family, String what, Tolerances.Difference difference) {
     System.out.printf("%-16s %-26s %s%n", family, what, difference);
   }
 }

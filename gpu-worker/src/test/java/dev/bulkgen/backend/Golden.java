@@ -8,8 +8,8 @@ import dev.bulkgen.tensor.MappedTensor;
 import java.util.List;
 
 /** One family's golden model and its numbers. */
-record Golden(String family, ModelWeights weights, SafetensorsFile numbers) {
-  static final List<String> FAMILIES =
+public record Golden(String family, ModelWeights weights, SafetensorsFile numbers) {
+  public static final List<String> FAMILIES =
       List.of(
           "llama2-mha",
           "llama3-gqa",
@@ -18,7 +18,7 @@ record Golden(String family, ModelWeights weights, SafetensorsFile numbers) {
           "qwen2-bias",
           "longchat-linear");
 
-  static Golden open(String family) {
+  public static Golden open(String family) {
     ModelWeights weights = ModelFolder.open(Fixtures.path("golden/" + family)).weights();
     return new Golden(
         family,
@@ -26,7 +26,7 @@ record Golden(String family, ModelWeights weights, SafetensorsFile numbers) {
         SafetensorsFile.open(Fixtures.path("golden/" + family + "/golden.safetensors")));
   }
 
-  int[] ids(String name) {
+  public int[] ids(String name) {
     MappedTensor tensor = numbers.tensor(name).orElseThrow();
     int[] ids = new int[(int) tensor.elementCount()];
     tensor.readInts(0, ids, 0, ids.length);
@@ -34,7 +34,7 @@ record Golden(String family, ModelWeights weights, SafetensorsFile numbers) {
   }
 
   /** Rows of a two-dimensional tensor. */
-  float[][] rows(String name) {
+  public float[][] rows(String name) {
     MappedTensor tensor = numbers.tensor(name).orElseThrow();
     int width = (int) tensor.shape()[1];
     float[][] rows = new float[(int) tensor.shape()[0]][width];

@@ -26,7 +26,7 @@ final class EngineFixture {
     return new EngineConfig(
         model,
         kvCache,
-        BackendChoice.AUTO,
+        BackendChoice.CPU,
         DtypeChoice.AUTO,
         OptionalLong.of(MEMORY),
         0.9,
@@ -46,6 +46,20 @@ final class EngineFixture {
         config.memoryFraction(),
         config.maxBatch(),
         OptionalInt.of(maxModelLen),
+        config.promptOverflow(),
+        config.threads());
+  }
+
+  static EngineConfig on(BackendChoice backend, DtypeChoice dtype, EngineConfig config) {
+    return new EngineConfig(
+        config.model(),
+        config.kvCache(),
+        backend,
+        dtype,
+        config.memoryBytes(),
+        config.memoryFraction(),
+        config.maxBatch(),
+        config.maxModelLen(),
         config.promptOverflow(),
         config.threads());
   }

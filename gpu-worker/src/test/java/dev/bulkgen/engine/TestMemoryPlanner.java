@@ -195,8 +195,8 @@ class TestMemoryPlanner {
     assertEquals(WeightPlacement.RESIDENT, device.demand().placement());
     assertEquals(WeightPlacement.MAPPED, cpu.demand().placement());
     long weights = ModelFolder.describe(model).weightBytes();
-    assertEquals(weights, device.demand().weights());
-    assertTrue(device.takenBytes() >= device.cacheBytes() + weights);
+    assertTrue(device.demand().weights() >= weights);
+    assertTrue(device.takenBytes() >= device.cacheBytes() + device.demand().weights());
   }
 
   @Test

@@ -3,8 +3,8 @@ package dev.bulkgen.backend.cpu;
 import dev.bulkgen.backend.Backend;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.backend.LogitsRequest;
-import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepBatch;
+import dev.bulkgen.backend.StepCheck;
 import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.SequenceCache;
@@ -14,7 +14,6 @@ import dev.bulkgen.model.ModelConfig;
 import dev.bulkgen.model.ModelWeights;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.function.Supplier;
 
 /**
@@ -30,11 +29,13 @@ public final class CpuBackend implements Backend {
   private final ThreadTeam team;
   private final TeamKernels kernels;
   private final CpuForward forward;
+  private final StepCheck check;
 
   CpuBackend(
       ModelWeights weights, WorkspaceShape shape, Arithmetic arithmetic, KvRounding rounding) {
     this.shape = shape;
     model = weights.config();
+    check = new StepCheck("cpu", model, shape.layout(), shape.capacity());
     Supplier<CpuKernels> supplier = CpuKernelsProvider.of(arithmetic);
     CpuKernels[] perWorker = new CpuKernels[shape.threads()];
     Arrays.setAll(perWorker, i -> supplier.get());
@@ -86,58 +87,19 @@ public final class CpuBackend implements Backend {
 
   @Override
   public void copyCache(SequenceCache from, SequenceCache to) {
-    for (int layer = 0; layer < model.layerCount(); layer++) {
-      int held = to.pages().count(layer);
-      require(held >= from.pages().count(layer), "%d pages to copy to, layer %d", held, layer);
-    }
+    check.checkCopy(from, to);
     store.copy(from, to);
   }
 
   @Override
   public StepOutput forward(StepBatch batch) {
-    check(batch);
+    check.check(batch);
     StepRows rows = new StepRows(batch, shape);
     forward.run(rows);
     StepOutput.SequenceOutput[] outputs = new StepOutput.SequenceOutput[rows.sequences.size()];
     markFailures(rows, outputs);
     sample(rows, outputs);
     return new StepOutput(List.of(outputs));
-  }
-
-  private void check(StepBatch batch) {
-    int promptTokens = 0;
-    for (SequenceStep sequence : batch.sequences()) {
-      int count = sequence.tokens().length;
-      SequenceCache cache = sequence.cache();
-      promptTokens += sequence.isPrefill() ? count : 0;
-      require(count >= 1, "a sequence without tokens");
-      require(sequence.isPrefill() || count == 1, "%d tokens to decode at once", count);
-      require(cache.slot() < shape.capacity().slots(), "window slot %d", cache.slot());
-      int pages = shape.layout().pagesPerLayer(cache.length() + count);
-      for (int layer = 0; layer < model.layerCount(); layer++) {
-        int held = cache.pages().count(layer);
-        require(held >= pages, "%d pages of %d in layer %d", held, pages, layer);
-      }
-      for (int token : sequence.tokens()) {
-        require(token >= 0 && token < model.vocabSize(), "token %d", token);
-      }
-    }
-    int sequences = batch.sequences().size();
-    require(sequences <= shape.capacity().slots(), "%d sequences", sequences);
-    require(promptTokens <= shape.capacity().prefillTokens(), "%d prompt tokens", promptTokens);
-  }
-
-  private void require(boolean condition, String format, Object... arguments) {
-    if (!condition) {
-      String what = String.format(Locale.ROOT, format, arguments);
-      throw BulkgenException.of(
-          ErrorCode.INTERNAL,
-          "cpu step: %s is outside of what was planned: %s, vocabulary %d, %d layers",
-          what,
-          shape.capacity(),
-          model.vocabSize(),
-          model.layerCount());
-    }
   }
 
   /** A row that is not finite ends its sequence, even if the rows after it look sound. */
@@ -154,12 +116,7 @@ public final class CpuBackend implements Backend {
     for (int row = rows.count - 1; row >= 0; row--) {
       if (broken[row]) {
         outputs[rows.sequenceOf[row]] =
-            new StepOutput.Failure(
-                BulkgenException.of(
-                    ErrorCode.NUMERIC_FAILURE,
-                    "the model's numbers are not finite at position %d of this row: check the"
-                        + " weights, or leave the row out",
-                    rows.positions[row]));
+            new StepOutput.Failure(StepCheck.notFinite(rows.positions[row]));
       }
     }
   }

@@ -74,6 +74,17 @@ public final class CudaContext implements AutoCloseable {
     return new CudaContext(ordinal, memory);
   }
 
+  /**
+   * Bytes of device {@code ordinal} that are free now; opens and closes its context.
+   *
+   * @throws BulkgenException DEVICE_UNAVAILABLE where there is no driver or no such device
+   */
+  public static long freeBytes(int ordinal) {
+    try (CudaContext context = open(ordinal)) {
+      return context.freeBytes();
+    }
+  }
+
   public CudaDevice device() {
     return device;
   }

@@ -1,0 +1,79 @@
+package dev.bulkgen.backend;
+
+import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.SequenceCache;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.model.ModelConfig;
+import java.util.Locale;
+
+/**
+ * Refuses steps outside of what was planned, before a backend touches memory for them.
+ *
+ * @param backend its name, for messages
+ */
+public record StepCheck(
+    String backend, ModelConfig model, CacheLayout layout, CacheCapacity capacity) {
+
+  /**
+   * @throws BulkgenException INTERNAL naming what does not fit
+   */
+  public void check(StepBatch batch) {
+    int promptTokens = 0;
+    for (SequenceStep sequence : batch.sequences()) {
+      int count = sequence.tokens().length;
+      promptTokens += sequence.isPrefill() ? count : 0;
+      require(count >= 1, "a sequence without tokens");
+      require(sequence.isPrefill() || count == 1, "%d tokens to decode at once", count);
+      int slot = sequence.cache().slot();
+      require(slot < capacity.slots(), "window slot %d", slot);
+      checkPages(sequence.cache(), layout.pagesPerLayer(sequence.cache().length() + count));
+      for (int token : sequence.tokens()) {
+        require(token >= 0 && token < model.vocabSize(), "token %d", token);
+      }
+    }
+    int sequences = batch.sequences().size();
+    require(sequences <= capacity.slots(), "%d sequences", sequences);
+    require(promptTokens <= capacity.prefillTokens(), "%d prompt tokens", promptTokens);
+  }
+
+  /**
+   * @throws BulkgenException INTERNAL if {@code to} has fewer pages than {@code from} in a layer
+   */
+  public void checkCopy(SequenceCache from, SequenceCache to) {
+    for (int layer = 0; layer < model.layerCount(); layer++) {
+      int held = to.pages().count(layer);
+      require(held >= from.pages().count(layer), "%d pages to copy to, layer %d", held, layer);
+    }
+  }
+
+  private void checkPages(SequenceCache cache, int pages) {
+    for (int layer = 0; layer < model.layerCount(); layer++) {
+      int held = cache.pages().count(layer);
+      require(held >= pages, "%d pages of %d in layer %d", held, pages, layer);
+    }
+  }
+
+  private void require(boolean condition, String format, Object... arguments) {
+    if (!condition) {
+      String what = String.format(Locale.ROOT, format, arguments);
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL,
+          "%s step: %s is outside of what was planned: %s, vocabulary %d, %d layers",
+          backend,
+          what,
+          capacity,
+          model.vocabSize(),
+          model.layerCount());
+    }
+  }
+
+  /** A row of the residual stream that is no longer finite. */
+  public static BulkgenException notFinite(int position) {
+    return BulkgenException.of(
+        ErrorCode.NUMERIC_FAILURE,
+        "the model's numbers are not finite at position %d of this row: check the"
+            + " weights, or leave the row out",
+        position);
+  }
+}

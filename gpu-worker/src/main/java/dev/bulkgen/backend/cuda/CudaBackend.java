@@ -1,0 +1,145 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.backend.Backend;
+import dev.bulkgen.backend.CacheCapacity;
+import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.backend.StepBatch;
+import dev.bulkgen.backend.StepCheck;
+import dev.bulkgen.backend.StepOutput;
+import dev.bulkgen.backend.StepOutput.SequenceOutput;
+import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.SequenceCache;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.model.ModelWeights;
+import dev.bulkgen.tensor.DType;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * Runs a model on a CUDA device through its driver. Weights, cache and workspaces are taken at
+ * {@link #open} and never grow. A step runs its prompts side by side, then its decoding rows as one
+ * graph. The same bits come out whatever the batch (P1). For one thread at a time.
+ */
+public final class CudaBackend implements Backend {
+  private final CudaContext context;
+  private final CudaShape shape;
+  private final StepCheck check;
+  private final DeviceCache cache;
+  private final PromptPass prompts;
+  private final DecodePass decodes;
+  private final Deque<Runnable> closing = new ArrayDeque<>();
+
+  private CudaBackend(CudaContext context, ModelWeights weights, CudaShape shape) {
+    this.context = context;
+    this.shape = shape;
+    check = new StepCheck("cuda", shape.model(), shape.layout(), shape.capacity());
+    closing.push(context::close);
+    try {
+      CudaStream stream = context.newStream("steps");
+      closing.push(stream::close);
+      DeviceModel model = DeviceModel.upload(context, weights, shape.maxLength());
+      closing.push(model::close);
+      CudaWorkspace workspace = new CudaWorkspace(context, shape, activationType(weights));
+      closing.push(workspace::close);
+      stream.fill(workspace.arrivals, (byte) 0);
+      CudaKernels kernels = CudaKernels.of(context, model, workspace);
+      CudaForward forward = new CudaForward(model, workspace, kernels, stream);
+      DeviceSampler sampler = new DeviceSampler(context, workspace, kernels.sampling(), stream);
+      closing.push(sampler::close);
+      RowChooser chooser = new RowChooser(shape, forward, sampler);
+      cache = new DeviceCache(context, workspace, kernels.copy(), stream);
+      closing.push(cache::close);
+      prompts = new PromptPass(context, workspace, forward, kernels.sampling(), chooser, stream);
+      closing.push(prompts::close);
+      decodes = new DecodePass(context, workspace, forward, chooser, stream);
+      closing.push(decodes::close);
+      stream.synchronize();
+    } catch (RuntimeException | Error e) {
+      try {
+        close();
+      } catch (RuntimeException next) {
+        e.addSuppressed(next);
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Uploads the weights and takes cache and workspaces.
+   *
+   * @param context is closed with the backend, also where this fails
+   * @param precision of activations
+   * @throws BulkgenException DEVICE_OUT_OF_MEMORY with the sizes
+   */
+  public static CudaBackend open(
+      CudaContext context,
+      ModelWeights weights,
+      CacheLayout layout,
+      CacheCapacity capacity,
+      Precision precision) {
+    int weightPieces = DeviceModel.weightType(weights) == DType.F32 ? 2 : 1;
+    int pieces = Math.max(weightPieces, precision.pieces());
+    return new CudaBackend(
+        context, weights, new CudaShape(weights.config(), layout, capacity, pieces, weightPieces));
+  }
+
+  private static DType activationType(ModelWeights weights) {
+    return DeviceModel.weightType(weights) == DType.F16 ? DType.F16 : DType.BF16;
+  }
+
+  /** Whether this build has kernels for cards. */
+  public static boolean hasKernels() {
+    return ModuleImages.ofDriver().image("matmul").isPresent();
+  }
+
+  @Override
+  public String description() {
+    CudaDevice device = context.device();
+    return String.format(Locale.ROOT, "cuda (%s, device %d)", device.name(), device.ordinal());
+  }
+
+  @Override
+  public StepOutput forward(StepBatch batch) {
+    context.attach();
+    check.check(batch);
+    cache.update(batch);
+    List<SequenceStep> all = batch.sequences();
+    List<SequenceStep> prefilling = all.stream().filter(SequenceStep::isPrefill).toList();
+    List<SequenceStep> decoding = all.stream().filter(step -> !step.isPrefill()).toList();
+    Iterator<SequenceOutput> prefilled =
+        (prefilling.isEmpty() ? List.<SequenceOutput>of() : prompts.run(prefilling)).iterator();
+    Iterator<SequenceOutput> decoded =
+        (decoding.isEmpty() ? List.<SequenceOutput>of() : decodes.run(decoding)).iterator();
+    return new StepOutput(
+        all.stream().map(step -> (step.isPrefill() ? prefilled : decoded).next()).toList());
+  }
+
+  @Override
+  public void copyCache(SequenceCache from, SequenceCache to) {
+    context.attach();
+    check.checkCopy(from, to);
+    cache.copy(from, to);
+  }
+
+  @Override
+  public long cacheBytes() {
+    return shape.pageBytes() + shape.windowBytes();
+  }
+
+  /** Gives everything back, the context too. Again does nothing. */
+  @Override
+  public void close() {
+    if (closing.isEmpty()) {
+      return;
+    }
+    context.attach();
+    Cleanup cleanup = new Cleanup();
+    while (!closing.isEmpty()) {
+      cleanup.run(closing.pop());
+    }
+    cleanup.finish();
+  }
+}

@@ -1,0 +1,225 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.backend.CacheCapacity;
+import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.CachePolicy;
+import dev.bulkgen.model.AttentionShape;
+import dev.bulkgen.model.MlpForm;
+import dev.bulkgen.model.ModelConfig;
+
+/**
+ * How large every buffer of the forward pass on a device is: what the memory plan counts and what
+ * {@link CudaWorkspace} takes. Widths that a product reads are padded with zeros to its depth step.
+ *
+ * @param pieces of an activation that goes into a product: 1 rounded, 2 with the rounded rest
+ * @param weightPieces of a weight: 1 for 16-bit checkpoints, else 2
+ */
+record CudaShape(
+    ModelConfig model, CacheLayout layout, CacheCapacity capacity, int pieces, int weightPieces) {
+  /** Rows that go through a layer together; bounds the intermediates of a long prefill. */
+  private static final int ROW_BLOCK = 4096;
+
+  /** Rows whose logits are computed together. */
+  private static final int LOGIT_ROWS = 256;
+
+  private static final int DEPTH_STEP = 64;
+  private static final int HALF = 2;
+
+  /** Prompt tokens of a step, or decoding sequences. */
+  int maxRows() {
+    return Math.max(capacity.prefillTokens(), capacity.slots());
+  }
+
+  int blockRows() {
+    return Math.max(Math.min(ROW_BLOCK, capacity.prefillTokens()), capacity.slots());
+  }
+
+  int logitRows() {
+    return Math.min(LOGIT_ROWS, Math.max(capacity.slots(), 1));
+  }
+
+  int hiddenStride() {
+    return depth(model.hiddenSize());
+  }
+
+  int queryWidth() {
+    return model.attention().queryWidth();
+  }
+
+  int kvWidth() {
+    return model.attention().kvWidth();
+  }
+
+  /** Queries, keys and values of a row side by side. */
+  int qkvStride() {
+    return queryWidth() + 2 * kvWidth();
+  }
+
+  int attendedStride() {
+    return depth(queryWidth());
+  }
+
+  int innerStride() {
+    return depth(model.intermediateSize());
+  }
+
+  /** Columns of gate, or of up: rows of the two alternate by eights. */
+  int innerColumns() {
+    return isGated() ? (model.intermediateSize() + 7) / 8 * 8 : model.intermediateSize();
+  }
+
+  int logitStride() {
+    return depth(model.vocabSize());
+  }
+
+  boolean isGated() {
+    return model.mlp() == MlpForm.SILU_GATED;
+  }
+
+  int sink() {
+    return layout.policy() instanceof CachePolicy.Kivi kivi ? kivi.sink() : 0;
+  }
+
+  /** Longest sequence: no prompt is longer than a step takes. */
+  int maxLength() {
+    return capacity.prefillTokens();
+  }
+
+  /** Pages of one layer that a sequence may hold. */
+  int maxPages() {
+    return Math.max(1, layout.pagesPerLayer(maxLength()));
+  }
+
+  int maxSplits() {
+    return splits(maxLength());
+  }
+
+  /** Splits of the context of a sequence of {@code length} tokens. */
+  int splits(int length) {
+    int tokens = DecodeAttentionKernels.splitTokens(layout);
+    return Math.max(1, (Math.max(0, length - sink()) + tokens - 1) / tokens);
+  }
+
+  private static int depth(int width) {
+    return (width + DEPTH_STEP - 1) / DEPTH_STEP * DEPTH_STEP;
+  }
+
+  // Bytes of the buffers, in the order in which a row passes them.
+
+  long hiddenBytes() {
+    return (long) Float.BYTES * maxRows() * hiddenStride();
+  }
+
+  long brokenBytes() {
+    return (long) Integer.BYTES * maxRows();
+  }
+
+  long qkvBytes() {
+    return (long) Float.BYTES * blockRows() * qkvStride();
+  }
+
+  long queryBytes() {
+    return (long) Float.BYTES * blockRows() * queryWidth();
+  }
+
+  /** K, or V, of all prompt tokens of a step, of one layer. */
+  long promptKeyBytes() {
+    return (long) HALF * capacity.prefillTokens() * kvWidth();
+  }
+
+  long logitBytes() {
+    return (long) Float.BYTES * logitRows() * logitStride();
+  }
+
+  long partialOutBytes() {
+    return (long) Float.BYTES * capacity.slots() * maxSplits() * queryWidth();
+  }
+
+  /** Of the maxima, or the sums, of the splits. */
+  long partialSumBytes() {
+    AttentionShape attention = model.attention();
+    return (long) Float.BYTES * capacity.slots() * maxSplits() * attention.queryHeads();
+  }
+
+  long cosSinBytes() {
+    return (long) Float.BYTES * maxLength() * model.attention().headDim();
+  }
+
+  long pageTableBytes() {
+    return (long) Integer.BYTES * capacity.slots() * layout.layers() * maxPages();
+  }
+
+  long countBytes() {
+    return (long) Short.BYTES * capacity.slots() * model.vocabSize();
+  }
+
+  long pageBytes() {
+    return (long) capacity.pages() * layout.pageBytes();
+  }
+
+  long windowBytes() {
+    return (long) capacity.slots() * layout.windowBytes();
+  }
+
+  long pieceBytes(int rows, int stride) {
+    return (long) HALF * pieces * rows * stride;
+  }
+
+  /** What the products of a layer and of the head need beside their operands. */
+  MatmulNeeds productNeeds() {
+    int hidden = model.hiddenSize();
+    int inner = (isGated() ? 2 : 1) * innerColumns();
+    return needs(blockRows(), qkvStride(), hiddenStride())
+        .or(needs(blockRows(), hidden, attendedStride()))
+        .or(needs(blockRows(), inner, hiddenStride()))
+        .or(needs(blockRows(), hidden, innerStride()))
+        .or(needs(logitRows(), model.vocabSize(), hiddenStride()));
+  }
+
+  private MatmulNeeds needs(int rows, int columns, int depth) {
+    return MatmulPlan.needs(rows, columns, depth, pieces * weightPieces);
+  }
+
+  /**
+   * Matrices, biases, norms and rotation angles; a little more where the model does without some.
+   */
+  long weightBytes() {
+    long hidden = model.hiddenSize();
+    long inner = (isGated() ? 2L : 1L) * innerColumns();
+    long numbers =
+        (long) qkvStride() * hiddenStride()
+            + hidden * attendedStride()
+            + inner * hiddenStride()
+            + hidden * innerStride();
+    long floats = qkvStride() + inner + 6 * hidden + 2L * model.attention().headDim();
+    int ends = model.tiedEmbeddings() ? 1 : 2;
+    numbers = model.layerCount() * numbers + (long) ends * model.vocabSize() * hiddenStride();
+    return HALF * weightPieces * numbers
+        + Float.BYTES * (model.layerCount() * floats + 2 * hidden)
+        + cosSinBytes();
+  }
+
+  /** Activations, tables and partial sums: all but weights, logits and the cache. */
+  long workspaceBytes() {
+    return pageTableBytes()
+        + countBytes()
+        + hiddenBytes()
+        + brokenBytes()
+        + qkvBytes()
+        + queryBytes()
+        + 2 * promptKeyBytes()
+        + partialOutBytes()
+        + 2 * partialSumBytes()
+        + productNeeds().bytes()
+        + pieceBytes(blockRows(), hiddenStride())
+        + pieceBytes(blockRows(), attendedStride())
+        + pieceBytes(blockRows(), innerStride())
+        + pieceBytes(logitRows(), hiddenStride())
+        + tableBytes();
+  }
+
+  private long tableBytes() {
+    long ints = PromptPass.tableInts(this) + DecodePass.tableInts(this);
+    return Integer.BYTES * ints + DeviceCache.bytes() + DeviceSampler.bytes(logitRows());
+  }
+}

@@ -1,0 +1,95 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.backend.StepCheck;
+import dev.bulkgen.backend.StepOutput;
+import dev.bulkgen.backend.StepOutput.SequenceOutput;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/**
+ * The part of a step that decodes. All launches up to the last layer are one graph for each bucket
+ * of rows and of splits, captured when it is first needed: what changes from step to step is in
+ * tables and in the cache, at addresses that stay.
+ */
+final class DecodePass implements AutoCloseable {
+  private static final int TABLES = 4;
+
+  private final CudaShape shape;
+  private final CudaForward forward;
+  private final RowChooser chooser;
+  private final CudaStream stream;
+  private final StepTables tables;
+  private final BrokenRows broken;
+  private final Map<CudaForward.DecodeTables, CudaGraph> graphs = new HashMap<>();
+
+  DecodePass(
+      CudaContext context,
+      CudaWorkspace workspace,
+      CudaForward forward,
+      RowChooser chooser,
+      CudaStream stream) {
+    this.forward = forward;
+    this.chooser = chooser;
+    this.stream = stream;
+    shape = workspace.shape();
+    tables = new StepTables(context, tableInts(shape), "tables of decoding rows");
+    broken = new BrokenRows(context, workspace, stream);
+  }
+
+  static int tableInts(CudaShape shape) {
+    return StepTables.room(TABLES, TABLES * shape.capacity().slots());
+  }
+
+  /** Runs one token of each sequence, whose pages the device knows; one output per sequence. */
+  List<SequenceOutput> run(List<SequenceStep> sequences) {
+    DecodeRows rows = new DecodeRows(sequences, shape.capacity().slots());
+    tables.clear();
+    int splits = Math.min(shape.maxSplits(), DecodeRows.powerOfTwo(shape.splits(rows.longest)));
+    CudaForward.DecodeTables placed =
+        new CudaForward.DecodeTables(
+            rows.bucket,
+            splits,
+            tables.put(rows.tokens),
+            tables.put(rows.positions),
+            tables.put(rows.slots));
+    long rowIndex = tables.put(IntStream.range(0, rows.count).toArray());
+    tables.upload(stream);
+    broken.clear(rows.bucket);
+    graphs.computeIfAbsent(placed, this::capture).launch(stream);
+    List<LogitRow> logitRows = new ArrayList<>();
+    for (int row = 0; row < rows.count; row++) {
+      logitRows.add(new LogitRow(row, row, sequences.get(row), 0, true));
+    }
+    return outputs(rows, chooser.choose(logitRows, rowIndex, rows.count));
+  }
+
+  private CudaGraph capture(CudaForward.DecodeTables placed) {
+    String name = "decode step of " + placed.rows() + " rows, " + placed.splits() + " splits";
+    return stream.capture(name, () -> forward.decode(placed));
+  }
+
+  private List<SequenceOutput> outputs(DecodeRows rows, RowChooser.Chosen chosen) {
+    boolean[] brokenRows = broken.read(rows.count);
+    List<SequenceOutput> outputs = new ArrayList<>();
+    for (int row = 0; row < rows.count; row++) {
+      boolean isBroken = brokenRows[row] || chosen.tokens()[row] == SamplingKernels.NO_TOKEN;
+      outputs.add(
+          isBroken
+              ? new StepOutput.Failure(StepCheck.notFinite(rows.positions[row]))
+              : new StepOutput.Token(chosen.tokens()[row], chosen.logits()[row]));
+    }
+    return outputs;
+  }
+
+  @Override
+  public void close() {
+    Cleanup cleanup = new Cleanup();
+    graphs.values().forEach(graph -> cleanup.run(graph::close));
+    cleanup.run(tables::close);
+    cleanup.finish();
+  }
+}

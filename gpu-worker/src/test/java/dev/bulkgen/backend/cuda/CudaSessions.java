@@ -1,0 +1,13 @@
+package dev.bulkgen.backend.cuda;
+
+import dev.bulkgen.backend.BackendSession;
+
+/** Opens CUDA backends on the device that tests run on. */
+final class CudaSessions {
+  private CudaSessions() {}
+
+  static BackendSession.Opener opener(Precision precision) {
+    return (weights, layout, capacity, threads) ->
+        CudaBackend.open(EmulatedDevice.open(), weights, layout, capacity, precision);
+  }
+}
