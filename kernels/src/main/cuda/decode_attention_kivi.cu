@@ -27,10 +27,12 @@ DEVICE void attendKivi(const DecodeAttentionArguments& a) {
   }
   int headDim = a.cache.headDim;
   QueryFragments fragments = queryFragments(a);
+  unsigned char* areas = fragments.coded + codedQueryBytes<KeyBits>(headDim, a.pieces);
   findFactors(a, split, fragments);
   if (threadIdx.x == 0) {
     *reinterpret_cast<CodedPlan*>(sharedMemory() + planOffset) = {
-        split, codedUnits(split, 4 * Codes<ValueBits>::perWord), stageLayout(a.cache, a.pieces)};
+        split, codedUnits(split, 4 * Codes<ValueBits>::perWord),
+        stageLayout(a.cache, a.pieces, int(areas - sharedMemory()))};
   }
   __syncthreads();
   fillOrdered(a, split, fragments);
@@ -39,8 +41,7 @@ DEVICE void attendKivi(const DecodeAttentionArguments& a) {
 
   int warp = int(threadIdx.x) / 32;
   const CodedPlan& plan = codedPlan();
-  unsigned char* areas = fragments.coded + codedQueryBytes<KeyBits>(headDim, a.pieces);
-  int areaBytes = max(2 * plan.stage.bytes, mergeBytes(headDim));
+  int areaBytes = max(plan.stage.bytes + plan.stage.otherBytes, mergeBytes(headDim));
   unsigned char* area = areas + warp * areaBytes;
   SplitState<OutTiles> state;
   state.clear();

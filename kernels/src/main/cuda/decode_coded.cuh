@@ -1,6 +1,6 @@
 // Decode attention over KIVI's codes. A warp takes a tile of 4 words of V: 64 tokens at 2 bits, 32 at
 // 4. Tiles travel by asynchronous copies into one of two stages of the warp's own shared memory, one
-// tile ahead.
+// tile ahead; large heads leave room for one stage, and the next tile then waits for this one.
 //
 // Tokens are the 16 rows of a matrix product and query heads its 8 columns for q·K; channels are the
 // rows for p·V. Which numbers the 16 places of the inner sum hold is free, so each lane of a quad
@@ -25,6 +25,7 @@
 #include "decode_exact.cuh"
 
 constexpr int chunkBytes = 16;
+constexpr int mostSharedBytes = 99 << 10;  // of a block, on every card from sm_80 on
 
 template <int Bits>
 struct Codes {
@@ -85,6 +86,7 @@ struct StageLayout {
   int valueCodes;   // [4][headDim, rounded up to 32] words
   int valueScales;  // [scale, zero][value groups] rows of a half a token and 16 bytes
   int bytes;
+  int otherBytes;  // the second stage, or, where that does not fit, an area for 16 rows of V
 
   DEVICE int valueRowBytes(int tileTokens) const { return tileTokens * halfBytes + chunkBytes; }
 };
@@ -99,7 +101,8 @@ DEVICE int tileGroups(int tileTokens, int group) {
   return group % tileTokens == 0 ? 1 : (tileTokens + group - tokenTile + group - 1) / group;
 }
 
-DEVICE StageLayout stageLayout(const CacheView& cache, int pieces) {
+// `shared` bytes of the block are taken before the warps' parts.
+DEVICE StageLayout stageLayout(const CacheView& cache, int pieces, int shared) {
   int tileTokens = 4 * codesPerWord(cache.valueBits);
   int span = 4 * codesPerWord(cache.keyBits);
   int keyCodes = (cache.headDim + span - 1) / span * 4 * tileTokens * 4;
@@ -111,6 +114,8 @@ DEVICE StageLayout stageLayout(const CacheView& cache, int pieces) {
   int valueGroups = (cache.headDim + cache.group - 1) / cache.group;
   int bytes = stage.valueScales + 2 * valueGroups * stage.valueRowBytes(tileTokens);
   stage.bytes = max(bytes, valueAreaBytes(cache.headDim));
+  bool fits = shared + decodeWarps * 2 * stage.bytes <= mostSharedBytes;
+  stage.otherBytes = fits ? stage.bytes : valueAreaBytes(cache.headDim);
   return stage;
 }
 

@@ -227,6 +227,7 @@ DEVICE void attendCoded(const DecodeAttentionArguments& a, const QueryFragments&
   int unit = int(threadIdx.x) / 32;
   unsigned char* stage = area;
   unsigned char* other = area + plan.stage.bytes;
+  bool twoStages = plan.stage.otherBytes == plan.stage.bytes;
   copyUnit<KeyBits, ValueBits>(cache, unit, stage);
 #pragma unroll 1
   for (; unit < plan.units.count; unit += decodeWarps) {
@@ -234,11 +235,14 @@ DEVICE void attendCoded(const DecodeAttentionArguments& a, const QueryFragments&
     int tokens = plan.units.tokens(unit);
     int coded = max(0, min(tokens, plan.split.valuesCoded - first));
     int block = coded / tokenTile;
-    if (coded == tokens) {
+    bool exact = coded < tokens;
+    if (!exact && twoStages) {
       copyUnit<KeyBits, ValueBits>(cache, unit + decodeWarps, other);
     } else {
-      copyValueRows(cache, plan.split, other, first + block * tokenTile,
-                    max(first, plan.split.valuesCoded), first + tokens);
+      if (exact) {
+        copyValueRows(cache, plan.split, other, first + block * tokenTile,
+                      max(first, plan.split.valuesCoded), first + tokens);
+      }
       commitCopies();
     }
     waitForCopies<1>();
@@ -269,14 +273,18 @@ DEVICE void attendCoded(const DecodeAttentionArguments& a, const QueryFragments&
     if (coded > 0) {
       codedValues<OutTiles, ValueBits, tiles>(a, plan.stage, stage, state);
     }
-    if (coded < tokens) {
+    if (exact) {
       addWindowValues<OutTiles, tiles>(a, plan.split, stage, other, block, first, tokens, state);
-      copyUnit<KeyBits, ValueBits>(cache, unit + decodeWarps, other);
     }
     __syncwarp();
-    unsigned char* done = stage;
-    stage = other;
-    other = done;
+    if (exact || !twoStages) {
+      copyUnit<KeyBits, ValueBits>(cache, unit + decodeWarps, twoStages ? other : stage);
+    }
+    if (twoStages) {
+      unsigned char* done = stage;
+      stage = other;
+      other = done;
+    }
   }
   waitForCopies<0>();
   __syncwarp();

@@ -18,7 +18,7 @@ final class DecodeShared {
   private static final int HALF = 2;
   private static final int FLOAT = 4;
   private static final int WORD = 4;
-  private static final int STAGES = 2;
+  private static final int MOST = 99 << 10;
   private static final int QUAD = 4;
   private static final int MOST_VALUE_GROUPS = 16;
   private static final int OUT_PADDING = 4;
@@ -30,8 +30,11 @@ final class DecodeShared {
     int ordered = pieces * ceilDiv(headDim, TOKEN_TILE) * LANES * 2 * WORD;
     int merge = (HEADS * (headDim + OUT_PADDING + MOST_VALUE_GROUPS) + 2 * HEADS) * FLOAT;
     if (layout.policy() instanceof CachePolicy.Kivi kivi) {
-      int warp = Math.max(STAGES * stageBytes(layout, kivi, pieces), merge);
-      return HEADER + ordered + codedQueryBytes(headDim, kivi, pieces) + WARPS * warp;
+      int query = HEADER + ordered + codedQueryBytes(headDim, kivi, pieces);
+      int stage = stageBytes(layout, kivi, pieces);
+      boolean fits = query + WARPS * 2 * stage <= MOST;
+      int warp = stage + (fits ? stage : valueAreaBytes(headDim));
+      return query + WARPS * Math.max(warp, merge);
     }
     int exact = TOKEN_TILE * headDim * HALF + valueAreaBytes(headDim);
     return HEADER + ordered + WARPS * Math.max(exact, merge);

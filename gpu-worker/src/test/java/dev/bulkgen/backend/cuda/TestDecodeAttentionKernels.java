@@ -142,6 +142,20 @@ class TestDecodeAttentionKernels {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"2, 2", "2, 4", "4, 2", "4, 4"})
+  void blocksFitTheSharedMemoryOfEveryCard(int keyBits, int valueBits) {
+    for (int headDim = 8; headDim <= 128; headDim += 8) {
+      for (int group = 16; group <= 128; group += 16) {
+        CachePolicy policy = new CachePolicy.Kivi(keyBits, valueBits, group, group, 0);
+        int bytes = DecodeShared.bytes(new CacheLayout(policy, 1, 1, headDim), 2);
+        assertTrue(bytes <= 99 << 10, headDim + " in groups of " + group + ": " + bytes);
+      }
+    }
+    int usual = DecodeShared.bytes(new CacheLayout(CachePolicy.KIVI2, 1, 1, 128), 1);
+    assertTrue(4 * (usual + 1024) <= 228 << 10, "four blocks to a processor: " + usual);
+  }
+
   /** Decode rows, their tokens and what they should see. */
   private static final class Rows {
     private static final int NO_ROW = 1; // one row of each launch is none
