@@ -40,10 +40,10 @@ final class DecodeRows {
     longest = most;
   }
 
-  /** Powers of two up to 8, then steps of an eighth or less of the size. */
+  /** Powers of two up to 8, then steps of at most an eighth of the size. */
   static int bucket(int count, int maxRows) {
     int step = 1;
-    while (count > 8 * step) {
+    while (count > 16 * step) {
       step *= 2;
     }
     int bucket = count <= 8 ? powerOfTwo(count) : (count + step - 1) / step * step;
