@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Compiles every kernel family with nvcc into OUT_DIR/<family>.fatbin: machine code for each card
 # below and PTX of the lowest for newer ones. Families whose sources have not changed are kept.
-# Writes OUT_DIR/catalogue.sha256, and REPORT: registers, shared memory, stack and spills of every
-# kernel on every card, and the tensor-core and 16-byte instructions in its PTX.
+# Writes OUT_DIR/catalogue.sha256, OUT_DIR/targets, and REPORT: registers, shared memory, stack and
+# spills of every kernel on every card, and the tensor-core and 16-byte instructions in its PTX.
 #
 #   fatbin.sh OUT_DIR REPORT
 #
@@ -65,6 +65,8 @@ done
 [ "$failed" = 0 ] || exit 1
 
 sha256sum "$sources/arguments.h" | cut -d ' ' -f 1 >"$out/catalogue.sha256"
+# shellcheck disable=SC2086
+printf '%s\n' "compute_$lowest" $(printf 'sm_%s ' $cards) >"$out/targets"
 
 {
   "$nvcc" --version | grep release

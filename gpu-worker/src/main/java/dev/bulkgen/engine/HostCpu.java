@@ -5,13 +5,13 @@ import java.lang.management.ManagementFactory;
 import java.util.Optional;
 
 /** What this machine's processor, as the JVM sees it, lacks. */
-final class HostCpu {
+public final class HostCpu {
   private static final String USES_FMA = "UseFMA";
 
   private HostCpu() {}
 
   /** A sentence for the log where every text would come far too slowly; empty where all is well. */
-  static Optional<String> warning() {
+  public static Optional<String> warning() {
     return warning(usesFma());
   }
 

@@ -8,14 +8,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** How much memory this machine and this JVM can give outside the heap. */
-final class HostMemory {
+public final class HostMemory {
   private static final Path MEMINFO = Path.of("/proc/meminfo");
   private static final String AVAILABLE = "MemAvailable:";
 
   private HostMemory() {}
 
   /** Free memory with what the system would drop from its caches, within a container's limit. */
-  static long freeBytes() {
+  public static long freeBytes() {
     OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
     long free = system.getFreeMemorySize();
     try {
@@ -32,7 +32,7 @@ final class HostMemory {
   }
 
   /** {@code -XX:MaxDirectMemorySize}, which is the largest heap where it is not set. */
-  static long directLimit() {
+  public static long directLimit() {
     HotSpotDiagnosticMXBean virtualMachine =
         ManagementFactory.getPlatformMXBean(HotSpotDiagnosticMXBean.class);
     long limit = 0;

@@ -68,6 +68,11 @@ public final class CpuBackend implements Backend {
     return open(weights, layout, capacity, threads, CpuKernelsProvider.best());
   }
 
+  /** What {@link #open} would compute with, such as {@code vector, 512 bit}. */
+  public static String arithmetic() {
+    return CpuKernelsProvider.of(CpuKernelsProvider.best()).get().toString();
+  }
+
   /** Bytes of heap that {@link #open} takes for buffers; the cache comes on top. */
   public static long workspaceBytes(
       ModelConfig model, CacheLayout layout, CacheCapacity capacity, int threads) {

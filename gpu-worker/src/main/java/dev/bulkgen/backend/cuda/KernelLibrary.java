@@ -17,7 +17,7 @@ import jcuda.driver.JCudaDriver;
 
 /** The compiled kernels of a context, loaded and compared with the catalogue. */
 public final class KernelLibrary {
-  private static final String HASH_FILE = "catalogue.sha256";
+  static final String HASH_FILE = "catalogue.sha256";
 
   private final CudaContext context;
   private final Catalogue catalogue;

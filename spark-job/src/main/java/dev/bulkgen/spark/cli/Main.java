@@ -1,5 +1,6 @@
 package dev.bulkgen.spark.cli;
 
+import dev.bulkgen.cli.DoctorCommand;
 import dev.bulkgen.cli.InspectCommand;
 import dev.bulkgen.cli.PlanCommand;
 import dev.bulkgen.cli.bench.BenchCommand;
@@ -62,6 +63,7 @@ public final class Main implements Runnable {
             .addSubcommand("generate", GenerateCommand.create(console))
             .addSubcommand("plan", new PlanCommand(SettingCatalogue.settings()))
             .addSubcommand("inspect", new InspectCommand())
+            .addSubcommand("doctor", new DoctorCommand())
             .addSubcommand("bench", new BenchCommand())
             .addSubcommand("help", new CommandLine.HelpCommand());
     line.setUsageHelpWidth(WIDTH);
