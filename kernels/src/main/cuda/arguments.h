@@ -323,3 +323,12 @@ struct ScatterArguments {
   const int* values;
   int count;
 };
+
+// roofs.cu: the tensor cores' own rate. A warp multiplies a by each of 8 b (fragments of
+// multiplyBfloat, bfloat16) `rounds` times and adds the 8 sums. Grid: any.
+// kernel roofs/multiply_registers: RoofArguments, 256
+struct RoofArguments {
+  const unsigned* operands;    // [32 lanes][4 of a, then 2 of each b]
+  float* out;                  // [blocks][256][4]
+  int rounds;
+};

@@ -61,7 +61,7 @@ public final class PolicyComparison {
   }
 
   /** The short name where the policy has one. */
-  static String displayName(CachePolicy policy) {
+  public static String displayName(CachePolicy policy) {
     if (policy.equals(CachePolicy.KIVI2)) {
       return "kivi2";
     }

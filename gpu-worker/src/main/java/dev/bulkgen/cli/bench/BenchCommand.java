@@ -6,6 +6,8 @@ import dev.bulkgen.backend.cpu.CpuBackend;
 import dev.bulkgen.backend.cpu.CpuRoofs;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.CachePolicy;
+import dev.bulkgen.cli.bench.cuda.DeviceBench;
+import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.model.ModelWeights;
 import java.io.PrintWriter;
@@ -16,16 +18,19 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** {@code bulkgen bench}: answers are checked before anything is timed. */
 @Command(
     name = "bench",
     description = {
       "Measures prompt and generation speed beside the roof of this machine.",
-      "The model has SmolLM2-135M's shape and random weights; the roof is the memory and multiply-add",
+      "With --backend cuda: the roofs of a card, its kernels, generation end to end.",
+      "On the CPU the model has SmolLM2-135M's shape and random weights; the roof is the memory and multiply-add",
       "rate measured in the same run. Checks first that vectorized = plain arithmetic, to the bit."
     },
     mixinStandardHelpOptions = true,
@@ -33,6 +38,37 @@ import picocli.CommandLine.Spec;
 public final class BenchCommand implements Callable<Integer> {
   private static final int PREFILL_TOKENS = 4_096;
   private static final int WARM_CONTEXT = 128;
+  private static final double HOST_SECONDS = 2.5;
+  private static final double DEVICE_SECONDS = 0.3;
+
+  @Option(
+      names = "--backend",
+      paramLabel = "NAME",
+      converter = BackendConverter.class,
+      description = "cpu or cuda (default: cpu)")
+  private BackendChoice backend = BackendChoice.CPU;
+
+  @Option(
+      names = "--device",
+      paramLabel = "N",
+      description = "cuda: the card (default: ${DEFAULT-VALUE})",
+      defaultValue = "0")
+  private int device;
+
+  @Option(
+      names = "--json",
+      paramLabel = "FILE",
+      description = "cuda: also append each figure to FILE, a line of JSON each")
+  private Path json;
+
+  @Option(
+      names = "--time-budget",
+      paramLabel = "S",
+      description = "cuda: begin nothing further after this time (default: no limit)")
+  private double timeBudget = Double.POSITIVE_INFINITY;
+
+  @Option(names = "--tiny", hidden = true, description = "cuda: sizes for the emulated device")
+  private boolean tiny;
 
   @Option(
       names = "--threads",
@@ -70,9 +106,8 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--seconds",
       paramLabel = "S",
-      description = "time to spend on each measurement (default: ${DEFAULT-VALUE})",
-      defaultValue = "2.5")
-  private double seconds;
+      description = "time to spend on each measurement (default: 2.5, of a card 0.3)")
+  private Double seconds;
 
   @Option(
       names = "--work",
@@ -91,9 +126,25 @@ public final class BenchCommand implements Callable<Integer> {
 
   private PrintWriter out;
 
+  /** Names of backends in lower case. */
+  static final class BackendConverter implements ITypeConverter<BackendChoice> {
+    @Override
+    public BackendChoice convert(String name) {
+      return switch (name) {
+        case "cpu" -> BackendChoice.CPU;
+        case "cuda" -> BackendChoice.CUDA;
+        default -> throw new TypeConversionException("'" + name + "' is neither cpu nor cuda");
+      };
+    }
+  }
+
   @Override
   public Integer call() {
     out = spec.commandLine().getOut();
+    if (backend == BackendChoice.CUDA) {
+      benchDevice();
+      return 0;
+    }
     ModelWeights weights = ModelFolder.open(folder()).weights();
     checkAnswers(weights);
     Roofs roofs = measureRoofs();
@@ -103,6 +154,16 @@ public final class BenchCommand implements Callable<Integer> {
     Map<String, Double> decodeRates = benchDecode(weights, prompts, roofs);
     compareWithJlama(weights.config().vocabSize(), prompts, promptRates, decodeRates);
     return 0;
+  }
+
+  private void benchDevice() {
+    DeviceBench.Extent extent = tiny ? DeviceBench.Extent.TINY : DeviceBench.Extent.FULL;
+    double each = seconds == null ? DEVICE_SECONDS : seconds;
+    new DeviceBench(new DeviceBench.Options(device, extent, each, timeBudget, json), out).run();
+  }
+
+  private double seconds() {
+    return seconds == null ? HOST_SECONDS : seconds;
   }
 
   private Path folder() {
@@ -144,7 +205,7 @@ public final class BenchCommand implements Callable<Integer> {
     Map<Integer, Double> rates = new HashMap<>();
     CacheLayout layout = layout(weights, policies.get(0));
     try (Backend backend = open(weights, layout, 1)) {
-      DecodeRun run = new DecodeRun(backend, layout, prompts, seconds);
+      DecodeRun run = new DecodeRun(backend, layout, prompts, seconds());
       for (int context : contexts) {
         double seconds = run.bestPromptSeconds(context);
         Workload work = Workload.prompt(weights, context);
@@ -191,7 +252,7 @@ public final class BenchCommand implements Callable<Integer> {
     CacheLayout layout = layout(weights, policy);
     try (Backend backend = open(weights, layout, batch)) {
       return batch
-          / new DecodeRun(backend, layout, prompts, seconds).medianStepSeconds(batch, context);
+          / new DecodeRun(backend, layout, prompts, seconds()).medianStepSeconds(batch, context);
     }
   }
 

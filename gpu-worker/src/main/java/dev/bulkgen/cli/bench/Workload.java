@@ -6,10 +6,10 @@ import dev.bulkgen.model.ModelConfig;
 import dev.bulkgen.model.ModelWeights;
 
 /** What a step must do at the least: bytes to move, multiply-adds to make. */
-record Workload(double bytes, double multiplyAdds) {
+public record Workload(double bytes, double multiplyAdds) {
 
   /** A decode step of {@code batch} sequences with {@code context} cached tokens each. */
-  static Workload decode(ModelWeights weights, CacheLayout layout, int batch, int context) {
+  public static Workload decode(ModelWeights weights, CacheLayout layout, int batch, int context) {
     double cache = (double) layout.sequenceBytes(context) - unusedWindow(layout, context);
     return new Workload(
         weights.bytesPerStep() + batch * cache,
