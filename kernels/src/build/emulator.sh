@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the emulated device with the host compiler: OUT_DIR/libcuda.so.1, the stand-in driver, and
 # OUT_DIR/<family>.so, each kernel family as the driver takes it for a module; offenders.so holds the
-# kernels that tests catch. What is newer than its sources is kept.
+# kernels that tests catch. What is newer than its sources is kept. EMULATOR_FLAGS, if set, is given to
+# every compilation.
 #
 #   emulator.sh OUT_DIR
 #
@@ -11,7 +12,8 @@ out=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
 emulator=$root/emulator
 kernels=$root/main/cuda
-compiler=${CXX:-g++}
+# Not whatever CXX names: the running thread is kept in a register, which g++ alone can promise.
+compiler=g++
 
 if ! command -v "$compiler" >/dev/null; then
   echo "kernels: no g++ here, so no emulated device is built: tests on it are skipped"
@@ -24,10 +26,12 @@ flags=(-std=c++17 -O2 -Wall -Wextra -Werror -fPIC -pthread -fvisibility=hidden -
 if echo 'int x;' | "$compiler" -march=native -x c++ -c -o /dev/null - 2>/dev/null; then
   flags+=(-march=native)
 fi
+read -ra more <<<"${EMULATOR_FLAGS:-}"
+flags+=(${more[@]+"${more[@]}"})
 # Products and sums round as they are written, whatever the compiler inlines where. Kernels view the
 # same bytes as numbers of several types. A misaligned access, which a card refuses, traps.
 kernelFlags=("${flags[@]}" -ffp-contract=off -fno-strict-aliasing -fno-exceptions -fno-rtti
-  -fno-math-errno -fsanitize=alignment -fsanitize-undefined-trap-on-error -Wno-unknown-pragmas -I "$kernels" -I "$emulator/include")
+  -fno-math-errno -Wno-psabi -fsanitize=alignment -fsanitize-undefined-trap-on-error -Wno-unknown-pragmas -I "$kernels" -I "$emulator/include")
 
 # stale TARGET SOURCE HEADER_DIRECTORY...: whether the target must be built.
 stale() {

@@ -182,8 +182,8 @@ DRIVER_CALL cuModuleGetGlobal_v2(uint64_t* address, size_t* bytes, void* handle,
   void* found = dlsym(module->library, name);
   Dl_info place;
   const Elf64_Sym* symbol = nullptr;
-  if (found == nullptr || dladdr1(found, &place, reinterpret_cast<void**>(const_cast<Elf64_Sym**>(&symbol)),
-                                  RTLD_DL_SYMENT) == 0 || symbol == nullptr) {
+  auto** entry = reinterpret_cast<void**>(const_cast<Elf64_Sym**>(&symbol));
+  if (found == nullptr || dladdr1(found, &place, entry, RTLD_DL_SYMENT) == 0 || symbol == nullptr) {
     return call.refuse(notFound, "no variable " + std::string(name));
   }
   if (address) *address = reinterpret_cast<uint64_t>(found);

@@ -240,6 +240,7 @@ DRIVER_CALL cuMemHostAlloc(void** host, size_t bytes, unsigned) {
   auto begin = reinterpret_cast<uint64_t>(pages);
   mprotect(reinterpret_cast<void*>(begin + pageBytes), hostPage, PROT_NONE);
   uint64_t address = begin + pageBytes - (bytes + 63) / 64 * 64;
+  memset(pages, 0xff, pageBytes);
   context->hostMemory[address] = bytes;
   *host = reinterpret_cast<void*>(address);
   return success;

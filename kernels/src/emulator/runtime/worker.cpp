@@ -1,24 +1,15 @@
 #include "worker.h"
 
-#include "../driver/memory.h"
-
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
 
-#if !defined(__x86_64__)
-#include <ucontext.h>
-#endif
-
 namespace emulator {
 
 namespace {
 
-constexpr size_t pageBytes = 4096;
-constexpr size_t stackBytes = 128 * 1024;
-constexpr size_t sharedCapacity = 256 * 1024;
 constexpr size_t signalStackBytes = 64 * 1024;
 
 thread_local Worker* caller = nullptr;
@@ -47,41 +38,18 @@ const unsigned char* firstWritten(const unsigned char* begin, const unsigned cha
   return begin;
 }
 
-const char* nameOf(Meeting meeting) {
-  switch (meeting) {
-    case Meeting::blockBarrier: return "__syncthreads";
-    case Meeting::warpBarrier: return "__syncwarp";
-    case Meeting::vote: return "a vote";
-    case Meeting::shuffle: return "a shuffle";
-    case Meeting::multiply: return "a matrix product";
-    case Meeting::loadMatrices: return "a load of matrices";
-    case Meeting::transposeMatrix: return "a transposition";
-    default: return "nothing";
-  }
-}
-
 }  // namespace
 
-struct Worker::Stack {
-  explicit Stack(unsigned number) {
-    unsigned char* pages = mapPages(stackBytes + pageBytes, PROT_READ | PROT_WRITE);
-    mprotect(pages, pageBytes, PROT_NONE);
-    bottom = pages + pageBytes;
-    // Stacks begin at different places in their pages, so that they do not all fall into the same
-    // few sets of the caches.
-    top = bottom + stackBytes - (number * 5 % 32) * 128;
-  }
+Worker::Stack::Stack(unsigned number) {
+  unsigned char* pages = mapPages(stackBytes + pageBytes, PROT_READ | PROT_WRITE);
+  mprotect(pages, pageBytes, PROT_NONE);
+  bottom = pages + pageBytes;
+  // Stacks begin at different places in their pages, so that they do not all fall into the same few
+  // sets of the caches.
+  top = bottom + stackBytes - (number * 5 % 32) * 128;
+}
 
-  unsigned char* bottom;
-  unsigned char* top;
-#if !defined(__x86_64__)
-  ucontext_t context;
-#endif
-};
-
-Worker* callingWorker() { return caller; }
-
-#if defined(__x86_64__)
+#if defined(EMULATOR_ASSEMBLY)
 // bulkgenFirstTurn: where a new fiber begins; bulkgenEnter(function, arguments, thread): calls with the
 // thread in the register that kernels keep it in.
 asm(R"(
@@ -272,7 +240,7 @@ Failure Worker::outcome() {
 }
 
 void* Worker::prepareStack(Stack* stack, Thread* thread) {
-#if defined(__x86_64__)
+#if defined(EMULATOR_ASSEMBLY)
   // As bulkgenSwitch leaves a fiber: r15, r14, r13, r12, rbx, rbp, then where to go on. The call there
   // finds the stack aligned to 16 bytes.
   void** place = reinterpret_cast<void**>(stack->top) - 9;
@@ -308,7 +276,7 @@ void Worker::runThreads(Thread* thread) {
   Stack* own = starting_;
   for (;;) {
     block_.running = thread;
-#if defined(__x86_64__)
+#if defined(EMULATOR_ASSEMBLY)
     bulkgenEnter(launch_->descriptor->entry, launch_->arguments.data(), thread);
 #else
     launch_->descriptor->entry(launch_->arguments.data(), thread);
@@ -333,72 +301,6 @@ void Worker::fail(Thread* thread, int error, const char* what) {
   void* left;
   bulkgenSwitch(&left, mainStackPointer_);
   abort();
-}
-
-std::string Worker::describe(const Thread* thread, const std::string& what) const {
-  char place[160];
-  const uint3& block = block_.index;
-  int length = snprintf(place, sizeof(place), ", block (%u, %u, %u)", block.x, block.y, block.z);
-  if (thread != nullptr) {
-    const uint3& index = thread->index;
-    snprintf(place + length, sizeof(place) - size_t(length), ", thread (%u, %u, %u)", index.x,
-             index.y, index.z);
-  }
-  return "kernel " + launch_->kernel + place + ": " + what;
-}
-
-std::string Worker::deadlock() {
-  unsigned exited = 0;
-  unsigned waiting = 0;
-  std::string places;
-  const Thread* last = nullptr;
-  for (unsigned i = 0; i < block_.threads; ++i) {
-    const Thread& thread = threads_[i];
-    if (thread.exited) {
-      ++exited;
-      continue;
-    }
-    ++waiting;
-    if (last == nullptr || last->meeting != thread.meeting || last->line != thread.line) {
-      if (places.size() < 300) {
-        places += (places.empty() ? "" : ", ") + std::string("thread ") + std::to_string(i) +
-                  " and on at " + nameOf(thread.meeting) + " in line " +
-                  std::to_string(thread.line);
-      }
-      last = &thread;
-    }
-  }
-  return describe(nullptr, "deadlock: " + std::to_string(waiting) + " threads wait (" + places +
-                               "), " + std::to_string(exited) + " have exited");
-}
-
-Failure Worker::describeFault() const {
-  const Thread* thread = block_.running;
-  char text[200];
-  if (fault_.code <= 0) {
-    return {702, describe(thread, "runs longer than the time limit")};
-  }
-  if (fault_.signal == SIGFPE) return {errorLaunchFailed, describe(thread, "divides by zero")};
-  if (fault_.signal == SIGILL || fault_.signal == SIGTRAP || fault_.code == SI_KERNEL) {
-    return {errorMisalignedAddress, describe(thread, "uses a misaligned address")};
-  }
-  for (const auto& stack : stacks_) {
-    auto bottom = reinterpret_cast<uintptr_t>(stack->bottom);
-    if (fault_.address < bottom && fault_.address >= bottom - pageBytes) {
-      return {errorLaunchFailed, describe(thread, "overflows its stack")};
-    }
-  }
-  auto end = reinterpret_cast<uintptr_t>(sharedEnd_);
-  if (fault_.address >= end - sharedCapacity && fault_.address < end + pageBytes) {
-    snprintf(text, sizeof(text), "uses byte %lld of shared memory of %zu bytes",
-             static_cast<long long>(fault_.address) -
-                 static_cast<long long>(reinterpret_cast<uintptr_t>(block_.shared)),
-             block_.sharedBytes);
-    return {errorIllegalAddress, describe(thread, text)};
-  }
-  snprintf(text, sizeof(text), "uses address 0x%llx: ",
-           static_cast<unsigned long long>(fault_.address));
-  return {errorIllegalAddress, describe(thread, text) + nearestAllocation(fault_.address)};
 }
 
 }  // namespace emulator

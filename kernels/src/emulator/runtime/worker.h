@@ -12,6 +12,10 @@
 
 namespace emulator {
 
+constexpr size_t pageBytes = 4096;
+constexpr size_t stackBytes = 128 * 1024;
+constexpr size_t sharedCapacity = 256 * 1024;
+
 // What a signal told about the kernel that the worker ran.
 struct Fault {
   int signal;
@@ -41,7 +45,16 @@ class Worker {
   void runThreads(Thread* thread);
 
  private:
-  struct Stack;
+  // A fiber's stack, with a guard page before it.
+  struct Stack {
+    explicit Stack(unsigned number);
+
+    unsigned char* bottom;
+    unsigned char* top;
+#if !defined(EMULATOR_ASSEMBLY)
+    ucontext_t context;
+#endif
+  };
 
   void prepare(const Launch& launch);
   void reserveStacks();
@@ -75,8 +88,5 @@ class Worker {
   unsigned char* sharedEnd_ = nullptr;
   size_t sharedOpen_ = 0;
 };
-
-// The worker whose host thread calls; null elsewhere.
-Worker* callingWorker();
 
 }  // namespace emulator

@@ -1,7 +1,7 @@
 // What kernels may use beyond plain C++17: CUDA's own names where CUDA has them (threadIdx,
 // __syncthreads, __shfl_xor_sync, atomicAdd, uint4 ...), and the wrappers below for what CUDA has
 // only as inline assembly or as types of its own headers. nvcc compiles the branch here; the
-// emulated device (src/emulator/device_host.h) gives every name the same meaning on a host compiler.
+// emulated device (src/emulator/include) gives every name the same meaning on a host compiler.
 //
 // Rules for kernels: one argument struct by value (arguments.h); shared memory only through
 // sharedMemory(), sized at the launch; no static __shared__, no local arrays indexed by run-time

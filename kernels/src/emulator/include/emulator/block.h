@@ -8,6 +8,11 @@
 
 #include "vectors.h"
 
+// Elsewhere, or with EMULATOR_PORTABLE, fibers switch by swapcontext: right, and some 20 times slower.
+#if defined(__x86_64__) && !defined(EMULATOR_PORTABLE)
+#define EMULATOR_ASSEMBLY
+#endif
+
 namespace emulator {
 
 constexpr unsigned warpLanes = 32;
@@ -159,7 +164,7 @@ inline Thread* nextThread(Thread* thread) {
 
 // Saves the running fiber's place in *from and goes on at `to`. The target is reached by an indirect
 // jump and not by a return: all fibers of a warp go on at the same place, so it is predicted.
-#if defined(__x86_64__)
+#if defined(EMULATOR_ASSEMBLY)
 asm(R"(
   .text
   .p2align 4

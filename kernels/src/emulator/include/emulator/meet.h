@@ -7,14 +7,14 @@ namespace emulator {
 
 // The running thread. A register of its own costs nothing to read; kernels are compiled without
 // anything else using it, and switching saves it with the others.
-#if defined(__x86_64__)
+#if defined(EMULATOR_ASSEMBLY)
 register Thread* self asm("r15");
 #else
 inline thread_local Thread* self;
 #endif
 
 inline void begin(Thread* thread) {
-#if defined(__x86_64__)
+#if defined(EMULATOR_ASSEMBLY)
   (void)thread;  // the runtime has set the register
 #else
   self = thread;
@@ -35,7 +35,7 @@ __attribute__((noinline)) inline void park(Thread* thread) {
     block->running = next;
     bulkgenSwitch(&thread->stackPointer, next->stackPointer);
   }
-#if !defined(__x86_64__)
+#if !defined(EMULATOR_ASSEMBLY)
   self = thread;
 #endif
 }

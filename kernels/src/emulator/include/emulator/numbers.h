@@ -28,7 +28,7 @@ inline uint16_t plainHalfFromFloat(float x) {
   if (magnitude > 0x7f800000) return 0x7fff;
   if (magnitude >= 0x47800000) return sign | 0x7c00;
   if (magnitude < 0x38800000) {
-    // Below the smallest normal number: adding 1/2 leaves the rounded multiple of 2^-24 in the low bits.
+    // Below the smallest normal number: adding 1/2 leaves the rounded multiple of 2^-24 below.
     float shifted = bitsAs<float>(magnitude) + 0.5f;
     return uint16_t(sign | (bitsAs<uint32_t>(shifted) - 0x3f000000));
   }

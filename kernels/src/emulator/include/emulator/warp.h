@@ -197,7 +197,9 @@ inline void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[
   for (int i = 0; i < 2; ++i) area.b[i][lane] = b[i];
   for (int i = 0; i < 4; ++i) area.d[i / 2][2 * lane + i % 2] = d[i];
   if (arrive(thread, fullMask, Meeting::multiply, line)) {
-    if (thread->warp->present != fullMask) fail(errorLaunchFailed, "a matrix product in part of a warp");
+    if (thread->warp->present != fullMask) {
+      fail(errorLaunchFailed, "a matrix product in part of a warp");
+    }
     multiplyFragments<Format>(area);
     release(thread->warp, fullMask);
   } else {
@@ -234,7 +236,9 @@ inline void loadFragments(uint32_t (&r)[4], const void* row, int line) {
   unsigned lane = thread->lane;
   area.values[lane] = reinterpret_cast<uintptr_t>(row);
   if (arrive(thread, fullMask, Meeting::loadMatrices, line)) {
-    if (thread->warp->present != fullMask) fail(errorLaunchFailed, "loads matrices in part of a warp");
+    if (thread->warp->present != fullMask) {
+      fail(errorLaunchFailed, "loads matrices in part of a warp");
+    }
     loadRows(area);
     if (Transposed) {
       for (auto& matrix : area.a) transposeRegister(matrix);
