@@ -68,7 +68,9 @@ class TestDeviceFaults {
         String advice = failing == 3 ? "ulimit -l" : "are free";
         assertTrue(error.getMessage().contains(advice), error.getMessage());
         // The next one finds all as it was.
-        uploader.upload("layer 0 output", linear).close();
+        DeviceWeight weight = uploader.upload("layer 0 output", linear);
+        uploader.finish();
+        weight.close();
       }
     }
   }

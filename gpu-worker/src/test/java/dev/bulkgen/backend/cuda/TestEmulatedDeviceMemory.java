@@ -141,6 +141,20 @@ class TestEmulatedDeviceMemory {
   }
 
   @Test
+  void testMemoryThatAFailureKeptFromBeingFreedIsCountedOnce() {
+    final long liveBefore = RawDevice.read(RawDevice.LIVE_BYTES);
+    CUstream stream = device.stream();
+    DevicePointer memory = new DevicePointer();
+    succeed(JCudaDriver.cuMemAllocAsync(memory, 64, stream));
+    succeed(device.launch("write_at").out(memory).place(1000).on(stream).give());
+    succeed(JCudaDriver.cuMemFreeAsync(memory, stream));
+    assertIllegalAddress(JCudaDriver.cuStreamSynchronize(stream));
+    device.close();
+    device = null;
+    assertEquals(liveBefore, RawDevice.read(RawDevice.LIVE_BYTES));
+  }
+
+  @Test
   void testContextThatLeaksSaysSo() {
     device.allocate(4321);
     device.close();
