@@ -1,33 +1,37 @@
 package dev.bulkgen.backend.cuda;
 
 /** Which rows of the residual stream a pass found not to be finite. */
-final class BrokenRows {
-  private final CudaWorkspace workspace;
+final class BrokenRows implements AutoCloseable {
   private final CudaStream stream;
-  private final DeviceArrays arrays;
+  private final DeviceMemory flags; // int [rows]
+  private final PinnedMemory host;
 
-  BrokenRows(CudaContext context, CudaWorkspace workspace, CudaStream stream) {
-    this.workspace = workspace;
+  /**
+   * @param rows most of a pass
+   */
+  BrokenRows(CudaContext context, CudaWorkspace workspace, int rows, CudaStream stream) {
     this.stream = stream;
-    arrays = new DeviceArrays(context);
+    flags = workspace.broken;
+    host = context.allocatePinned(rows * Integer.BYTES, "finite flags");
   }
 
   /** Before a pass: none of the first {@code rows} is. */
   void clear(int rows) {
-    stream.fillInts(first(rows), 0);
+    stream.fillInts(flags.slice(0, (long) rows * Integer.BYTES, flags.what()), 0);
   }
 
-  /** After a pass. */
-  boolean[] read(int rows) {
-    int[] flags = arrays.ints(first(rows));
-    boolean[] broken = new boolean[rows];
-    for (int row = 0; row < rows; row++) {
-      broken[row] = flags[row] != 0;
-    }
-    return broken;
+  /** Behind the pass's last norm: brings the flags to the host, without waiting. */
+  void fetch(int rows) {
+    stream.download(host, 0, flags, 0, (long) rows * Integer.BYTES);
   }
 
-  private DeviceMemory first(int rows) {
-    return workspace.broken.slice(0, (long) Integer.BYTES * rows, workspace.broken.what());
+  /** Once the stream has come past {@link #fetch}. */
+  boolean isBroken(int row) {
+    return host.buffer().getInt(row * Integer.BYTES) != 0;
+  }
+
+  @Override
+  public void close() {
+    host.close();
   }
 }

@@ -37,7 +37,12 @@ final class DecodePass implements AutoCloseable {
     this.stream = stream;
     shape = workspace.shape();
     tables = new StepTables(context, tableInts(shape), "tables of decoding rows");
-    broken = new BrokenRows(context, workspace, stream);
+    try {
+      broken = new BrokenRows(context, workspace, shape.capacity().slots(), stream);
+    } catch (RuntimeException | Error e) {
+      tables.close();
+      throw e;
+    }
   }
 
   static int tableInts(CudaShape shape) {
@@ -60,6 +65,7 @@ final class DecodePass implements AutoCloseable {
     tables.upload(stream);
     broken.clear(rows.bucket);
     graphs.computeIfAbsent(placed, this::capture).launch(stream);
+    broken.fetch(rows.count);
     List<LogitRow> logitRows = new ArrayList<>();
     for (int row = 0; row < rows.count; row++) {
       logitRows.add(new LogitRow(row, row, sequences.get(row), 0, true));
@@ -73,10 +79,9 @@ final class DecodePass implements AutoCloseable {
   }
 
   private List<SequenceOutput> outputs(DecodeRows rows, RowChooser.Chosen chosen) {
-    boolean[] brokenRows = broken.read(rows.count);
     List<SequenceOutput> outputs = new ArrayList<>();
     for (int row = 0; row < rows.count; row++) {
-      boolean isBroken = brokenRows[row] || chosen.tokens()[row] == SamplingKernels.NO_TOKEN;
+      boolean isBroken = broken.isBroken(row) || chosen.tokens()[row] == SamplingKernels.NO_TOKEN;
       outputs.add(
           isBroken
               ? new StepOutput.Failure(StepCheck.notFinite(rows.positions[row]))
@@ -90,6 +95,7 @@ final class DecodePass implements AutoCloseable {
     Cleanup cleanup = new Cleanup();
     graphs.values().forEach(graph -> cleanup.run(graph::close));
     cleanup.run(tables::close);
+    cleanup.run(broken::close);
     cleanup.finish();
   }
 }

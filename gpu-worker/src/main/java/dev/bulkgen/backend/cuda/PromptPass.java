@@ -37,7 +37,12 @@ final class PromptPass implements AutoCloseable {
     this.stream = stream;
     shape = workspace.shape();
     tables = new StepTables(context, tableInts(shape), "tables of prompts");
-    broken = new BrokenRows(context, workspace, stream);
+    try {
+      broken = new BrokenRows(context, workspace, shape.capacity().prefillTokens(), stream);
+    } catch (RuntimeException | Error e) {
+      tables.close();
+      throw e;
+    }
   }
 
   /** Ints of all tables: three of tokens, two of tiles, five of sequences. */
@@ -75,16 +80,16 @@ final class PromptPass implements AutoCloseable {
           workspace.counts.address());
     }
     forward.prefill(rows, placed);
+    broken.fetch(rows.count);
     RowChooser.Chosen chosen = chooser.choose(logitRows, rowIndex, sequences.size());
     return outputs(rows, chosen);
   }
 
   private List<SequenceOutput> outputs(PromptRows rows, RowChooser.Chosen chosen) {
-    boolean[] brokenRows = broken.read(rows.count);
     List<SequenceOutput> outputs = new ArrayList<>();
     for (int s = 0; s < rows.sequences(); s++) {
       int bad = rows.firstRow[s];
-      while (bad <= rows.lastRow(s) && !brokenRows[bad]) {
+      while (bad <= rows.lastRow(s) && !broken.isBroken(bad)) {
         bad++;
       }
       boolean isBroken = bad <= rows.lastRow(s) || chosen.tokens()[s] == SamplingKernels.NO_TOKEN;
@@ -128,6 +133,9 @@ final class PromptPass implements AutoCloseable {
 
   @Override
   public void close() {
-    tables.close();
+    Cleanup cleanup = new Cleanup();
+    cleanup.run(tables::close);
+    cleanup.run(broken::close);
+    cleanup.finish();
   }
 }
