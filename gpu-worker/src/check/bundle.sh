@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 name=bulkgen-gpu-check
 bundle=$out/$name
 most_bytes=60000000
-modules=java.base,java.logging,java.management,java.naming,java.xml,jdk.management,jdk.unsupported,jdk.incubator.vector
+modules=java.base,java.logging,java.management,jdk.management,jdk.unsupported,jdk.incubator.vector,jdk.zipfs
 
 fail() {
   echo "gpu-check: $1" >&2

@@ -58,7 +58,8 @@ final class DeviceExamination {
     String catalogue = "catalogue " + kernels.hash().substring(0, SHORT_HASH);
     if (kernels.families().isEmpty()) {
       findings.found("kernels", "none compiled in this jar, %s", catalogue);
-      findings.advise("build where nvcc (CUDA 13) is: kernels for cards in the jar");
+      findings.advise(
+          "build with -Dfatbin.skip=false where nvcc (CUDA 13) is: kernels for cards in the jar");
       return;
     }
     findings.found(
