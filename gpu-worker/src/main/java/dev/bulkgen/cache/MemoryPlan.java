@@ -36,7 +36,8 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
 
   /**
    * Divides the budget. Slots get at most half of what is left for the cache, so that a batch limit
-   * set high cannot starve the pages; neither is more than a full batch of longest sequences needs.
+   * set high cannot starve the pages, or more where that many longest sequences fit; neither is
+   * more than a full batch of longest sequences needs.
    *
    * @param maxModelLen longest sequence, prompt and output, in tokens
    * @param maxBatch most sequences in flight
@@ -58,9 +59,10 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
     long longestPages = pagesOf(layout, demand.maxModelLen());
     long slots = demand.maxBatch();
     if (window > 0) {
-      long half = Math.max(1, cacheBudget / 2 / window);
+      long half = cacheBudget / 2 / window;
+      long longest = cacheBudget / layout.sequenceBytes(maxModelLen);
       long besideLongest = (cacheBudget - longestPages * layout.pageBytes()) / window;
-      slots = Math.min(slots, Math.min(half, besideLongest));
+      slots = Math.min(slots, Math.min(Math.max(half, longest), besideLongest));
     }
     long affordable = (cacheBudget - slots * window) / layout.pageBytes();
     long pages = Math.min(affordable, Math.multiplyExact(slots, longestPages));

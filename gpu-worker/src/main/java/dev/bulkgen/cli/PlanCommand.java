@@ -46,6 +46,12 @@ public final class PlanCommand implements Callable<Integer> {
       description = "auto, cuda (weights in the budget) or cpu.")
   private String backend;
 
+  @Option(
+      names = "--dtype",
+      paramLabel = "NAME",
+      description = "Activations of a GPU: auto or float32.")
+  private String dtype;
+
   @Option(names = "--memory", paramLabel = "SIZE", description = "The budget, such as 24GB.")
   private String memory;
 
@@ -112,6 +118,7 @@ public final class PlanCommand implements Callable<Integer> {
     add(given, "model", model);
     add(given, "kv-cache", kvCache);
     add(given, "backend", backend);
+    add(given, "dtype", dtype);
     add(given, "memory", memory);
     add(given, "memory-fraction", memoryFraction);
     add(given, "max-batch", maxBatch);

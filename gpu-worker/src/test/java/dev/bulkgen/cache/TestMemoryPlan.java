@@ -88,6 +88,15 @@ class TestMemoryPlan {
   }
 
   @Test
+  void testWindowsOfShortSequencesMayTakeMoreThanHalf() {
+    CacheLayout layout = layout(CachePolicy.KIVI2);
+    MemoryPlan plan = plan(layout, 4_000 * MIB, 4096, 256);
+    long fitting = plan.demand().cacheBudget() / layout.sequenceBytes(256);
+    assertEquals(fitting, plan.sequences(256));
+    assertTrue(plan.slots() * layout.windowBytes() > plan.demand().cacheBudget() / 2);
+  }
+
+  @Test
   void testRefusesWhereTheWorkspaceAloneIsTooLarge() {
     BulkgenException error =
         assertThrows(BulkgenException.class, () -> plan(layout(CachePolicy.FP16), 10 * MIB, 1, 16));
