@@ -13,6 +13,7 @@ import dev.bulkgen.cache.MemoryDemand;
 import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.BackendChoice;
+import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.error.BulkgenException;
@@ -74,6 +75,7 @@ final class BackendFactory {
     if (kind == BackendChoice.CPU) {
       return CpuBackend.open(weights, plan.layout(), capacity, config.threads());
     }
+    requireRoom(CudaNeeds.of(weights, plan.layout(), capacity, precision()), plan);
     long budget = plan.demand().budget();
     return CudaBackend.open(
         CudaContext.open(DEVICE, memory -> memory.limited(budget)),
@@ -81,6 +83,25 @@ final class BackendFactory {
         plan.layout(),
         capacity,
         precision());
+  }
+
+  /** The plan was made of what config.json declares; the files may hold another type. */
+  private static void requireRoom(CudaNeeds needs, MemoryPlan plan) {
+    long budget = plan.demand().budget();
+    long needed = needs.bytes() + plan.cacheBytes();
+    if (needed > budget) {
+      throw BulkgenException.of(
+          ErrorCode.MEMORY_PLAN_REFUSED,
+          "the files hold other weights than config.json declares: on the device they take %s"
+              + " instead of %s, with workspace and cache %s of a budget of %s: let torch_dtype in"
+              + " config.json say what the files hold, or raise memory to %s (%d bytes)",
+          ByteSize.format(needs.weightBytes()),
+          ByteSize.format(plan.demand().weights()),
+          ByteSize.format(needed),
+          ByteSize.format(budget),
+          ByteSize.format(needed),
+          needed);
+    }
   }
 
   WeightPlacement placement() {

@@ -85,9 +85,14 @@ public final class Engine implements AutoCloseable {
             now);
     Set<Integer> endTokens = endTokens(folder, encoder);
     Backend backend = backends.open(folder.weights(), plan);
-    HostCpu.warning().ifPresent(LOG::warn);
-    LOG.info("engine on {}, cache {}", backend.description(), plan.layout().policy().name());
-    return new Engine(plan, encoder, endTokens, backend);
+    try {
+      HostCpu.warning().ifPresent(LOG::warn);
+      LOG.info("engine on {}, cache {}", backend.description(), plan.layout().policy().name());
+      return new Engine(plan, encoder, endTokens, backend);
+    } catch (RuntimeException | Error e) {
+      backend.close();
+      throw e;
+    }
   }
 
   private static Set<Integer> endTokens(ModelFolder folder, PromptEncoder encoder) {

@@ -87,8 +87,8 @@ final class EngineLoop implements Runnable {
       }
       if (!job.isDone()) {
         for (Sample sample : job.samples()) {
-          scheduler.add(sample.sequence());
           samples.put(sample.sequence(), sample);
+          scheduler.add(sample.sequence());
         }
       }
     }

@@ -8,19 +8,30 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.bulkgen.Fixtures;
+import dev.bulkgen.backend.cuda.EmulatedControls;
 import dev.bulkgen.backend.cuda.EmulatedDevice;
 import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The engine on a device: the same rows as on the CPU, whatever the batch. */
 class TestCudaEngine {
@@ -72,6 +83,63 @@ class TestCudaEngine {
       assertTrue(engine.backendDescription().startsWith("cuda ("), engine.backendDescription());
       assertTrue(engine.memoryPlan().takenBytes() <= fits.memoryBytes().getAsLong());
     }
+  }
+
+  /** What a refusal names is enough on the device, and all that the plan counts is taken. */
+  @ParameterizedTest
+  @ValueSource(strings = {"fp16", "kivi2"})
+  void testTheSmallestBudgetIsEnough(String kvCache) {
+    EngineConfig config =
+        on(
+            BackendChoice.CUDA,
+            DtypeChoice.AUTO,
+            EngineFixture.withMaxModelLen(recall(kvCache, 2), 100));
+    EngineConfig least = EngineFixture.withMemory(config, leastBudget(config));
+    try (EmulatedControls controls = EmulatedControls.open();
+        Engine engine = Engine.open(least)) {
+      long planned = engine.memoryPlan().takenBytes();
+      assertTrue(planned <= least.memoryBytes().getAsLong());
+      assertTrue(controls.aliveBytes() <= planned, controls.aliveBytes() + " of " + planned);
+      assertTrue(controls.aliveBytes() >= 0.95 * planned, controls.aliveBytes() + " of " + planned);
+      assertEquals(1, engine.generateAll(List.of(request("k", "a cat", greedy(3)))).size());
+    }
+  }
+
+  private static long leastBudget(EngineConfig config) {
+    BulkgenException refused =
+        assertThrows(
+            BulkgenException.class, () -> Engine.open(EngineFixture.withMemory(config, 1 << 10)));
+    return named(refused);
+  }
+
+  /** The budget that a refusal advises. */
+  private static long named(BulkgenException refused) {
+    Matcher named =
+        Pattern.compile("raise memory to .* \\((\\d+) bytes\\)").matcher(refused.getMessage());
+    assertTrue(named.find(), refused.getMessage());
+    return Long.parseLong(named.group(1));
+  }
+
+  /** config.json says 16 bits, the files hold 32: found before anything is taken. */
+  @Test
+  void testWeightsLargerThanDeclared(@TempDir Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(Fixtures.path("models/stories260k"))) {
+      for (Path file : files.filter(Files::isRegularFile).toList()) {
+        Files.copy(file, folder.resolve(file.getFileName()));
+      }
+    }
+    Path json = folder.resolve("config.json");
+    Files.writeString(json, Files.readString(json).replace("\"float32\"", "\"bfloat16\""));
+    EngineConfig config =
+        on(
+            BackendChoice.CUDA,
+            DtypeChoice.FLOAT32,
+            EngineFixture.config(folder, "fp16", 1, PromptOverflow.ERROR));
+    EngineConfig least = EngineFixture.withMemory(config, leastBudget(config));
+    BulkgenException error = assertThrows(BulkgenException.class, () -> Engine.open(least));
+    assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, error.code());
+    assertTrue(error.getMessage().contains("torch_dtype"), error.getMessage());
+    Engine.open(EngineFixture.withMemory(config, named(error))).close();
   }
 
   private static List<String> texts(EngineConfig config, SamplingParamsBuilder params) {

@@ -32,12 +32,19 @@ public final class CudaBackend implements Backend {
   private final DecodePass decodes;
   private final Deque<Runnable> closing = new ArrayDeque<>();
 
-  private CudaBackend(CudaContext context, ModelWeights weights, CudaShape shape) {
+  private CudaBackend(
+      CudaContext context,
+      ModelWeights weights,
+      CacheLayout layout,
+      CacheCapacity capacity,
+      Precision precision) {
     this.context = context;
-    this.shape = shape;
-    check = new StepCheck("cuda", shape.model(), shape.layout(), shape.capacity());
     closing.push(context::close);
     try {
+      context.kernels().requireAll();
+      int weightPieces = DeviceModel.weightPieces(weights);
+      shape = CudaShape.of(weights.config(), layout, capacity, precision.pieces(), weightPieces);
+      check = new StepCheck("cuda", shape.model(), layout, capacity);
       CudaStream stream = context.newStream("steps");
       closing.push(stream::close);
       DeviceModel model = DeviceModel.upload(context, weights, shape.maxLength());
@@ -57,6 +64,7 @@ public final class CudaBackend implements Backend {
       decodes = new DecodePass(context, workspace, forward, chooser, stream);
       closing.push(decodes::close);
       stream.synchronize();
+      context.detach();
     } catch (RuntimeException | Error e) {
       try {
         close();
@@ -68,7 +76,8 @@ public final class CudaBackend implements Backend {
   }
 
   /**
-   * Uploads the weights and takes cache and workspaces.
+   * Uploads the weights and takes cache and workspaces. The thread that runs the steps may be
+   * another one.
    *
    * @param context is closed with the backend, also where this fails
    * @param precision of activations
@@ -80,10 +89,7 @@ public final class CudaBackend implements Backend {
       CacheLayout layout,
       CacheCapacity capacity,
       Precision precision) {
-    int weightPieces = DeviceModel.weightType(weights) == DType.F32 ? 2 : 1;
-    int pieces = Math.max(weightPieces, precision.pieces());
-    return new CudaBackend(
-        context, weights, new CudaShape(weights.config(), layout, capacity, pieces, weightPieces));
+    return new CudaBackend(context, weights, layout, capacity, precision);
   }
 
   private static DType activationType(ModelWeights weights) {
@@ -137,6 +143,8 @@ public final class CudaBackend implements Backend {
     }
     context.attach();
     Cleanup cleanup = new Cleanup();
+    // A step that threw may have left work that still uses what is given back now.
+    cleanup.run(context::settle);
     while (!closing.isEmpty()) {
       cleanup.run(closing.pop());
     }

@@ -3,6 +3,8 @@ package dev.bulkgen.backend.cuda;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.kernels.Catalogue;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.LinkedHashSet;
 import java.util.Set;
 import java.util.function.UnaryOperator;
@@ -47,13 +49,18 @@ public final class CudaContext implements AutoCloseable {
         JCudaDriver.cuDevicePrimaryCtxRetain(context, CudaDevice.handle(ordinal)),
         "cuDevicePrimaryCtxRetain",
         device.name());
+    Deque<Runnable> opened = new ArrayDeque<>();
+    opened.push(this::releaseContext);
     try {
       check();
       kernels = KernelLibrary.load(this, Catalogue.load(), ModuleImages.ofDriver());
-      allocator = memory.apply(DriverAllocator.of(this)).tracked();
+      opened.push(kernels::close);
+      DriverAllocator driver = DriverAllocator.of(this);
+      opened.push(driver::close);
+      allocator = memory.apply(driver).tracked();
     } catch (RuntimeException | Error e) {
       Cleanup cleanup = new Cleanup();
-      cleanup.run(this::releaseContext);
+      opened.forEach(cleanup::run);
       cleanup.addTo(e);
       throw e;
     }
@@ -138,6 +145,31 @@ public final class CudaContext implements AutoCloseable {
     return free[0];
   }
 
+  /**
+   * Waits until no work is left, whatever became of it: nothing uses what is given back afterwards.
+   */
+  void settle() {
+    check();
+    CudaErrors.checkRelease(JCudaDriver.cuCtxSynchronize(), "cuCtxSynchronize", "all work");
+  }
+
+  /**
+   * Leaves the calling thread without a context, as one that only opens it for another thread to
+   * {@link #attach}.
+   */
+  void detach() {
+    check();
+    leaveThread();
+    owner = null;
+  }
+
+  private static void leaveThread() {
+    CURRENT.remove();
+    // Left current, a context that is gone would be found by whoever uses this thread next.
+    int code = JCudaDriver.cuCtxSetCurrent(new CUcontext());
+    CudaErrors.checkRelease(code, "cuCtxSetCurrent", "no context");
+  }
+
   /** Makes the calling thread the owner; the former one must be done with the context. */
   public void attach() {
     owner = Thread.currentThread();
@@ -153,7 +185,9 @@ public final class CudaContext implements AutoCloseable {
           device.ordinal(),
           closed
               ? "is closed"
-              : "belongs to the thread " + owner.getName() + "; attach it to this one first");
+              : "belongs to "
+                  + (owner == null ? "no thread" : "the thread " + owner.getName())
+                  + "; attach it to this one first");
     }
     if (CURRENT.get() != this) {
       CudaErrors.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
@@ -198,10 +232,7 @@ public final class CudaContext implements AutoCloseable {
   }
 
   private void releaseContext() {
-    CURRENT.remove();
-    // Left current, a context that is gone would be found by whoever uses this thread next.
-    int code = JCudaDriver.cuCtxSetCurrent(new CUcontext());
-    CudaErrors.checkRelease(code, "cuCtxSetCurrent", "no context");
+    leaveThread();
     CudaErrors.checkRelease(
         JCudaDriver.cuDevicePrimaryCtxRelease(CudaDevice.handle(device.ordinal())),
         "cuDevicePrimaryCtxRelease",

@@ -3,6 +3,7 @@ package dev.bulkgen.backend.cuda;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.model.ModelDescription;
+import dev.bulkgen.model.ModelWeights;
 import dev.bulkgen.tensor.DType;
 
 /**
@@ -21,8 +22,23 @@ public record CudaNeeds(long weightBytes, long workspaceBytes, long logitBytes) 
       CacheCapacity capacity,
       Precision precision) {
     int weightPieces = description.form().storedType().orElse(DType.BF16) == DType.F32 ? 2 : 1;
-    int pieces = Math.max(weightPieces, precision.pieces());
-    CudaShape shape = new CudaShape(description.config(), layout, capacity, pieces, weightPieces);
+    return of(
+        CudaShape.of(description.config(), layout, capacity, precision.pieces(), weightPieces));
+  }
+
+  /** Of weights as they are, whatever a config declares. */
+  public static CudaNeeds of(
+      ModelWeights weights, CacheLayout layout, CacheCapacity capacity, Precision precision) {
+    int weightPieces = DeviceModel.weightPieces(weights);
+    return of(CudaShape.of(weights.config(), layout, capacity, precision.pieces(), weightPieces));
+  }
+
+  private static CudaNeeds of(CudaShape shape) {
     return new CudaNeeds(shape.weightBytes(), shape.workspaceBytes(), shape.logitBytes());
+  }
+
+  /** All of it. */
+  public long bytes() {
+    return weightBytes + workspaceBytes + logitBytes;
   }
 }

@@ -3,6 +3,8 @@ package dev.bulkgen.backend.cuda;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.CachePolicy;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.AttentionShape;
 import dev.bulkgen.model.MlpForm;
 import dev.bulkgen.model.ModelConfig;
@@ -24,6 +26,45 @@ record CudaShape(
 
   private static final int DEPTH_STEP = 64;
   private static final int HALF = 2;
+
+  /** A byte, and a multiple of 4, for each part that a model does without. */
+  private static final int EMPTY_PARTS = 64;
+
+  /** Rows of a decode step stand in a grid's second or third dimension, which ends here. */
+  static final int MOST_SLOTS = 65_535;
+
+  /**
+   * @throws BulkgenException SETTING_INVALID or MEMORY_PLAN_REFUSED where grids or the numbers of
+   *     pages would not hold so many sequences
+   */
+  CudaShape {
+    if (capacity.slots() > MOST_SLOTS) {
+      throw BulkgenException.of(
+          ErrorCode.SETTING_INVALID,
+          "max-batch: %d is more than the %d sequences that a CUDA device runs at once",
+          capacity.slots(),
+          MOST_SLOTS);
+    }
+    int length = capacity.prefillTokens();
+    double entries = (double) capacity.slots() * layout.layers() * layout.pagesPerLayer(length);
+    if (entries > Integer.MAX_VALUE) {
+      throw BulkgenException.of(
+          ErrorCode.MEMORY_PLAN_REFUSED,
+          "the page table of %d sequences of %d tokens in %d layers has %.0f entries, more than %d:"
+              + " lower max-batch or max-model-len",
+          capacity.slots(),
+          length,
+          layout.layers(),
+          entries,
+          Integer.MAX_VALUE);
+    }
+  }
+
+  /** Activations of a model whose weights lie in two pieces have two as well. */
+  static CudaShape of(
+      ModelConfig model, CacheLayout layout, CacheCapacity capacity, int pieces, int weightPieces) {
+    return new CudaShape(model, layout, capacity, Math.max(pieces, weightPieces), weightPieces);
+  }
 
   /** Prompt tokens of a step, or decoding sequences. */
   int maxRows() {
@@ -215,7 +256,8 @@ record CudaShape(
         + pieceBytes(blockRows(), attendedStride())
         + pieceBytes(blockRows(), innerStride())
         + pieceBytes(logitRows(), hiddenStride())
-        + tableBytes();
+        + tableBytes()
+        + EMPTY_PARTS;
   }
 
   private long tableBytes() {

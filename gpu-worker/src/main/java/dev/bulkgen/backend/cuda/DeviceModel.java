@@ -78,6 +78,11 @@ final class DeviceModel implements AutoCloseable {
     return MatrixShape.commonType(matrices(weights).toArray(WeightMatrix[]::new));
   }
 
+  /** Pieces of every weight on the device. */
+  static int weightPieces(ModelWeights weights) {
+    return weightType(weights) == DType.F32 ? 2 : 1;
+  }
+
   private static Stream<WeightMatrix> matrices(ModelWeights weights) {
     Stream<ModelWeights.Linear> linears =
         weights.layers().stream()

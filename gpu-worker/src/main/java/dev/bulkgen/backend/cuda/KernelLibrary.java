@@ -63,6 +63,15 @@ public final class KernelLibrary {
     return kernel;
   }
 
+  /**
+   * Refuses a build that left kernels out, before anything large is loaded.
+   *
+   * @throws BulkgenException DEVICE_UNAVAILABLE naming the first kernel that the build did not make
+   */
+  public void requireAll() {
+    catalogue.kernels().keySet().forEach(this::kernel);
+  }
+
   private BulkgenException missing(String name) {
     Optional<KernelSignature> signature = catalogue.kernel(name);
     if (signature.isEmpty()) {

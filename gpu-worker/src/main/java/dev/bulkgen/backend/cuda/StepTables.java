@@ -15,7 +15,7 @@ final class StepTables implements AutoCloseable {
   private int used; // ints
 
   StepTables(CudaContext context, int ints, String what) {
-    host = context.allocatePinned(ints * Integer.BYTES, what);
+    host = context.allocatePinned(Math.multiplyExact(ints, Integer.BYTES), what);
     try {
       device = context.allocate((long) ints * Integer.BYTES, what);
     } catch (RuntimeException | Error e) {

@@ -25,9 +25,21 @@ public final class WeightUploader implements AutoCloseable {
   private int next;
 
   private record Buffer(PinnedMemory memory, CudaEvent copied) {
+    static Buffer open(CudaContext context, int bytes) {
+      CudaEvent copied = context.newEvent("weights copied");
+      try {
+        return new Buffer(context.allocatePinned(bytes, "weights on their way"), copied);
+      } catch (RuntimeException | Error e) {
+        copied.close();
+        throw e;
+      }
+    }
+
     void close() {
-      memory.close();
-      copied.close();
+      Cleanup cleanup = new Cleanup();
+      cleanup.run(memory::close);
+      cleanup.run(copied::close);
+      cleanup.finish();
     }
   }
 
@@ -159,8 +171,7 @@ public final class WeightUploader implements AutoCloseable {
         buffer.close();
       }
       int wanted = Math.toIntExact(Math.max(bytes, bufferBytes));
-      PinnedMemory memory = context.allocatePinned(wanted, "weights on their way");
-      buffers[next] = new Buffer(memory, context.newEvent("weights copied"));
+      buffers[next] = Buffer.open(context, wanted);
     }
     return buffers[next];
   }

@@ -18,7 +18,11 @@ public final class EmulatedControls implements AutoCloseable {
   private static final int FAIL_LAUNCH = 0x1003;
   private static final int SEED = 0x1004;
   private static final int CAPABILITY = 0x1006;
+  private static final int USUAL_SHARED_BYTES = 227 << 10;
+  private static final int SHARED_BYTES = 0x1007;
+  private static final int QUIET = 0x100a;
   private static final int LIVE_ALLOCATIONS = 0x1100;
+  private static final int LIVE_BYTES = 0x1101;
   private static final int LIVE_HOST_ALLOCATIONS = 0x1102;
   private static final int LIVE_HANDLES = 0x1103;
   private static final int LAUNCHES = 0x1104;
@@ -69,6 +73,21 @@ public final class EmulatedControls implements AutoCloseable {
     set(CAPABILITY, capability);
   }
 
+  /** Shared memory that a block may ask for, in bytes, whatever contexts were told before. */
+  public void sharedBytes(int bytes) {
+    set(SHARED_BYTES, bytes);
+  }
+
+  /** Failures are not told on stderr: for tests that provoke many. */
+  public void quiet() {
+    set(QUIET, 1);
+  }
+
+  /** Bytes of all allocations on the device that are alive. */
+  public long aliveBytes() {
+    return read(LIVE_BYTES);
+  }
+
   /** Kernels that have run in this process. */
   public long launches() {
     return read(LAUNCHES);
@@ -87,6 +106,8 @@ public final class EmulatedControls implements AutoCloseable {
     failLaunch(0);
     seed(USUAL_SEED);
     capability(usualCapability);
+    sharedBytes(USUAL_SHARED_BYTES);
+    set(QUIET, 0);
   }
 
   private static void set(int control, long value) {
