@@ -27,12 +27,16 @@ for card in $cards; do
   targets+=(-gencode "arch=compute_$card,code=sm_$card")
 done
 
+# Products and sums round as they are written: which of them nvcc would contract hangs on the kernel that
+# a function is inlined into, and a row must have the same bits from every kernel.
+flags=(-std=c++17 -O3 -fmad=false -Werror all-warnings -I "$sources")
+
 compile() {
   local family=$1
   local started=$SECONDS
-  "$nvcc" -std=c++17 -O3 -Werror all-warnings -Xptxas -v,-warn-spills -I "$sources" \
+  "$nvcc" "${flags[@]}" -Xptxas -v,-warn-spills \
     --ptx -arch "compute_$lowest" -o "$log/$family.ptx" "$sources/$family.cu" >/dev/null 2>&1 || true
-  if ! "$nvcc" -std=c++17 -O3 -lineinfo -Werror all-warnings -Xptxas -v -I "$sources" "${targets[@]}" \
+  if ! "$nvcc" "${flags[@]}" -lineinfo -Xptxas -v "${targets[@]}" \
     --fatbin -o "$log/$family.fatbin" "$sources/$family.cu" >"$log/$family.log" 2>&1; then
     grep -v '^ptxas info' "$log/$family.log" >&2 || true
     echo "kernels: $family.cu does not compile" >&2
@@ -43,7 +47,8 @@ compile() {
 }
 
 stale() {
-  [ ! -f "$out/$1.fatbin" ] || [ -n "$(find "$sources" \( -name "$1.cu" -o -name '*.cuh' -o -name '*.h' \) -newer "$out/$1.fatbin" -print -quit)" ]
+  [ ! -f "$out/$1.fatbin" ] || [ "$0" -nt "$out/$1.fatbin" ] ||
+    [ -n "$(find "$sources" \( -name "$1.cu" -o -name '*.cuh' -o -name '*.h' \) -newer "$out/$1.fatbin" -print -quit)" ]
 }
 
 workers=$(getconf _NPROCESSORS_ONLN)
