@@ -131,16 +131,18 @@ DEVICE bool mergeSplits(const MatmulArguments& a, int tile, Sums<T>& sums) {
       own[(i * T::columnFragments + j) * T::threads] = make_float4(s[0], s[1], s[2], s[3]);
     }
   }
-  __threadfence();
   __syncthreads();
   int* last = reinterpret_cast<int*>(sharedMemory());
   if (threadIdx.x == 0) {
-    *last = atomicAdd(a.arrivals + tile, 1) == a.splits - 1;
-    if (*last) a.arrivals[tile] = 0;
+    // Between the barriers, so that they order what all threads of both blocks wrote and will read.
+    __threadfence();
+    const bool isLast = atomicAdd(a.arrivals + tile, 1) == a.splits - 1;
+    __threadfence();
+    if (isLast) a.arrivals[tile] = 0;
+    *last = isLast;
   }
   __syncthreads();
   if (*last == 0) return false;
-  __threadfence();
 #pragma unroll splitsAtOnce<T>
   for (int split = 0; split < a.splits; ++split) {
 #pragma unroll
