@@ -209,7 +209,7 @@ DEVICE void copyUnit(const CacheView& cache, int unit, unsigned char* stage) {
     UnitPages pages = unitPages(cache, plan.split, first, tokens);
     copyUnitKeys<KeyBits, tiles>(cache, plan.stage, stage, pages, first, tokens);
     if (unit < plan.units.tileCount) {
-      int coded = min(tileTokens, plan.split.valuesCoded - first);
+      int coded = min(tokens, plan.split.valuesCoded - first);
       copyUnitValues<ValueBits, tiles>(cache, plan.stage, stage, pages, first, coded);
     }
   }
