@@ -59,7 +59,7 @@ final class DeviceExamination {
     if (kernels.families().isEmpty()) {
       findings.found("kernels", "none compiled in this jar, %s", catalogue);
       findings.advise(
-          "build with -Dfatbin.skip=false where nvcc (CUDA 13) is: kernels for cards in the jar");
+          "build where nvcc (CUDA 13) is: kernels for cards in the jar");
       return;
     }
     findings.found(
