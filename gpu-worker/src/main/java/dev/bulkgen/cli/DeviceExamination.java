@@ -58,8 +58,7 @@ final class DeviceExamination {
     String catalogue = "catalogue " + kernels.hash().substring(0, SHORT_HASH);
     if (kernels.families().isEmpty()) {
       findings.found("kernels", "none compiled in this jar, %s", catalogue);
-      findings.advise(
-          "build where nvcc (CUDA 13) is: kernels for cards in the jar");
+      findings.advise("build where nvcc (CUDA 13) is: kernels for cards in the jar");
       return;
     }
     findings.found(
