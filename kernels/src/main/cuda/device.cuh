@@ -57,7 +57,7 @@ DEVICE uint32_t bfloat2FromFloats(float low, float high) {
   return bitsFromBfloat2(__floats2bfloat162_rn(low, high));
 }
 DEVICE uint32_t half2Subtract(uint32_t x, uint32_t y) {
-  return bitsFromHalf2(__hsub2(half2FromBits(x), half2FromBits(y)));
+  return bitsFromHalf2(__hsub2_rn(half2FromBits(x), half2FromBits(y)));
 }
 DEVICE uint32_t half2Fma(uint32_t x, uint32_t y, uint32_t z) {
   return bitsFromHalf2(__hfma2(half2FromBits(x), half2FromBits(y), half2FromBits(z)));
