@@ -121,6 +121,19 @@ struct MatmulArguments {
   int epilogue;
 };
 
+// epilogue.cu: the same epilogues for sums that stand in memory; one piece. Grid: rows.
+// kernel epilogue/finish_product: EpilogueArguments, 256
+struct EpilogueArguments {
+  const float* sums;          // [rows][columns], columns as of the weight
+  const float* bias;          // [columns] or null
+  float* out;                 // [rows][outStride], epilogues 0 and 1
+  unsigned short* outPieces;  // [rows][outStride], epilogues 2 to 4; beyond the last column 0
+  int columns;
+  int outStride;
+  int epilogue;
+  int format;
+};
+
 // rotary.cu: per row and head: query/key norm if given, rotation of halves by the position's angles;
 // queries · queryScale to `query`; K and V rounded to float16, of a prompt into keys and values, of a
 // decode row into the cache (window, sink, or fp16 page). Rows with position < 0 are skipped. Grid:

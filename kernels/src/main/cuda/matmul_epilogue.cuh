@@ -3,11 +3,8 @@
 // and the code of an activation stands once and not once for every register.
 #pragma once
 
+#include "activation.cuh"
 #include "matmul_splits.cuh"
-
-constexpr int epilogueAdd = 1;
-constexpr int epilogueSilu = 2;
-constexpr int epilogueGelu = 3;
 
 // The columns that pass at a time: of wide tiles not all fit.
 template <class T>
@@ -15,12 +12,6 @@ constexpr int panelColumns = T::columns < 128 ? T::columns : 128;
 // Eight numbers more, so that the lines that a warp writes lie in different banks.
 template <class T>
 constexpr int sumStride = panelColumns<T> + 8;
-
-DEVICE float silu(float x) { return x / (1.0f + expf(-x)); }
-DEVICE float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f)); }
-DEVICE float geluTanh(float x) {
-  return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-}
 
 DEVICE float activate(const MatmulArguments& a, float x) {
   return a.epilogue == epilogueGelu ? gelu(x) : geluTanh(x);

@@ -52,6 +52,12 @@ public final class PlanCommand implements Callable<Integer> {
       description = "Activations of a GPU: auto or float32.")
   private String dtype;
 
+  @Option(
+      names = "--gemm",
+      paramLabel = "NAME",
+      description = "What multiplies prompts on a GPU: own or cublas.")
+  private String gemm;
+
   @Option(names = "--memory", paramLabel = "SIZE", description = "The budget, such as 24GB.")
   private String memory;
 
@@ -119,6 +125,7 @@ public final class PlanCommand implements Callable<Integer> {
     add(given, "kv-cache", kvCache);
     add(given, "backend", backend);
     add(given, "dtype", dtype);
+    add(given, "gemm", gemm);
     add(given, "memory", memory);
     add(given, "memory-fraction", memoryFraction);
     add(given, "max-batch", maxBatch);

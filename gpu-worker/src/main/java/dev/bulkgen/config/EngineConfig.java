@@ -19,6 +19,7 @@ public record EngineConfig(
     String kvCache,
     BackendChoice backend,
     DtypeChoice dtype,
+    GemmChoice gemm,
     OptionalLong memoryBytes,
     double memoryFraction,
     int maxBatch,

@@ -33,6 +33,14 @@ public final class EngineSettings {
                   + " two such numbers for each, at about half the speed of long prompts. The CPU"
                   + " is always float32.")
           .withDefault("auto");
+  public static final Setting<GemmChoice> GEMM =
+      Setting.choice(
+              "gemm",
+              GemmChoice.class,
+              "What multiplies prompts on a GPU: own, the kernels of this program, or cublas, the"
+                  + " library of CUDA 12, where it is installed. With cublas a row's text may change"
+                  + " with the rows beside it. cublas takes 16-bit weights and dtype auto alone.")
+          .withDefault("own");
   public static final Setting<Long> MEMORY =
       Setting.size("memory", "Budget of cache and workspaces, such as 4GB.")
           .withDescribedDefault("memory-fraction of what is free");
@@ -64,6 +72,7 @@ public final class EngineSettings {
           KV_CACHE,
           BACKEND,
           DTYPE,
+          GEMM,
           MEMORY,
           MEMORY_FRACTION,
           MAX_BATCH,
@@ -80,6 +89,7 @@ public final class EngineSettings {
         settings.value(KV_CACHE),
         settings.value(BACKEND),
         settings.value(DTYPE),
+        settings.value(GEMM),
         settings.find(MEMORY).map(OptionalLong::of).orElseGet(OptionalLong::empty),
         settings.value(MEMORY_FRACTION),
         settings.value(MAX_BATCH),

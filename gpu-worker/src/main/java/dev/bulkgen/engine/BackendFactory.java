@@ -3,6 +3,7 @@ package dev.bulkgen.engine;
 import dev.bulkgen.backend.Backend;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.backend.cpu.CpuBackend;
+import dev.bulkgen.backend.cuda.CublasProducts;
 import dev.bulkgen.backend.cuda.CudaBackend;
 import dev.bulkgen.backend.cuda.CudaContext;
 import dev.bulkgen.backend.cuda.CudaDriver;
@@ -16,6 +17,7 @@ import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelConfig;
@@ -61,6 +63,9 @@ final class BackendFactory {
   void requireAvailable() {
     if (kind == BackendChoice.CUDA) {
       CudaDriver.require();
+      if (config.gemm() == GemmChoice.CUBLAS) {
+        CublasProducts.require();
+      }
     }
   }
 
@@ -75,14 +80,15 @@ final class BackendFactory {
     if (kind == BackendChoice.CPU) {
       return CpuBackend.open(weights, plan.layout(), capacity, config.threads());
     }
-    requireRoom(CudaNeeds.of(weights, plan.layout(), capacity, precision()), plan);
+    requireRoom(CudaNeeds.of(weights, plan.layout(), capacity, precision(), config.gemm()), plan);
     long budget = plan.demand().budget();
     return CudaBackend.open(
         CudaContext.open(DEVICE, memory -> memory.limited(budget)),
         weights,
         plan.layout(),
         capacity,
-        precision());
+        precision(),
+        config.gemm());
   }
 
   /** The plan was made of what config.json declares; the files may hold another type. */
@@ -140,7 +146,7 @@ final class BackendFactory {
     long workspace;
     long logits;
     if (kind == BackendChoice.CUDA) {
-      CudaNeeds needs = CudaNeeds.of(description, layout, capacity, precision());
+      CudaNeeds needs = CudaNeeds.of(description, layout, capacity, precision(), config.gemm());
       weights = needs.weightBytes();
       workspace = needs.workspaceBytes();
       logits = needs.logitBytes();

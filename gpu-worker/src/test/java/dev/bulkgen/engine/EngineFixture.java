@@ -4,6 +4,7 @@ import dev.bulkgen.Fixtures;
 import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
@@ -28,6 +29,7 @@ final class EngineFixture {
         kvCache,
         BackendChoice.CPU,
         DtypeChoice.AUTO,
+        GemmChoice.OWN,
         OptionalLong.of(MEMORY),
         0.9,
         maxBatch,
@@ -42,6 +44,7 @@ final class EngineFixture {
         config.kvCache(),
         config.backend(),
         config.dtype(),
+        config.gemm(),
         config.memoryBytes(),
         config.memoryFraction(),
         config.maxBatch(),
@@ -56,6 +59,22 @@ final class EngineFixture {
         config.kvCache(),
         backend,
         dtype,
+        config.gemm(),
+        config.memoryBytes(),
+        config.memoryFraction(),
+        config.maxBatch(),
+        config.maxModelLen(),
+        config.promptOverflow(),
+        config.threads());
+  }
+
+  static EngineConfig withGemm(EngineConfig config, GemmChoice gemm) {
+    return new EngineConfig(
+        config.model(),
+        config.kvCache(),
+        config.backend(),
+        config.dtype(),
+        gemm,
         config.memoryBytes(),
         config.memoryFraction(),
         config.maxBatch(),
@@ -70,6 +89,7 @@ final class EngineFixture {
         config.kvCache(),
         config.backend(),
         config.dtype(),
+        config.gemm(),
         OptionalLong.of(bytes),
         config.memoryFraction(),
         config.maxBatch(),

@@ -14,6 +14,7 @@ import dev.bulkgen.backend.cuda.EmulatedDevice;
 import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
@@ -140,6 +141,16 @@ class TestCudaEngine {
     assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, error.code());
     assertTrue(error.getMessage().contains("torch_dtype"), error.getMessage());
     Engine.open(EngineFixture.withMemory(config, named(error))).close();
+  }
+
+  /** The stand-in has no cuBLAS, be it installed or not. */
+  @Test
+  void testCublasIsRefusedWhereItIsNot() {
+    EngineConfig config = EngineFixture.withGemm(batch(2, DtypeChoice.AUTO), GemmChoice.CUBLAS);
+    BulkgenException error = assertThrows(BulkgenException.class, () -> Engine.open(config));
+    assertEquals(ErrorCode.DEVICE_UNAVAILABLE, error.code());
+    assertTrue(error.getMessage().startsWith("no cuBLAS: libcublas.so.12"), error.getMessage());
+    assertTrue(error.getMessage().contains("leave gemm at own"), error.getMessage());
   }
 
   private static List<String> texts(EngineConfig config, SamplingParamsBuilder params) {

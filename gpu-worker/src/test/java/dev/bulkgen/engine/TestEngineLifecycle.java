@@ -13,6 +13,7 @@ import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
@@ -318,6 +319,7 @@ class TestEngineLifecycle {
             "kivi2",
             BackendChoice.CPU,
             DtypeChoice.AUTO,
+            GemmChoice.OWN,
             OptionalLong.empty(),
             0.9,
             4,

@@ -11,6 +11,7 @@ import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
@@ -39,6 +40,7 @@ class TestMemoryPlanner {
             "kivi2",
             backend,
             DtypeChoice.AUTO,
+            GemmChoice.OWN,
             memory,
             0.9,
             8,
@@ -57,6 +59,7 @@ class TestMemoryPlanner {
             "auto",
             BackendChoice.CPU,
             DtypeChoice.AUTO,
+            GemmChoice.OWN,
             OptionalLong.empty(),
             Double.NaN,
             0,
@@ -141,6 +144,7 @@ class TestMemoryPlanner {
                         kvCache,
                         BackendChoice.CPU,
                         DtypeChoice.AUTO,
+                        GemmChoice.OWN,
                         OptionalLong.of(memory),
                         0.9,
                         maxBatch,

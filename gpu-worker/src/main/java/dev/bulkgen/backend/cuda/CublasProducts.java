@@ -18,7 +18,7 @@ import jcuda.runtime.cudaStream_t;
  * The same products as {@link MatmulKernels} by NVIDIA's cuBLAS, where it is installed. Its order
  * of sums may change with the number of rows, so whoever uses it gives up P1.
  */
-public final class CublasProducts implements AutoCloseable {
+public final class CublasProducts implements PlainProducts {
   private static final String LIBRARY = "libcublas.so.12";
   private static final Pointer ZERO = Pointer.to(new float[] {0});
   private static final Pointer ONE = Pointer.to(new float[] {1});
@@ -53,7 +53,7 @@ public final class CublasProducts implements AutoCloseable {
             JCublas2.initialize();
             return null;
           });
-      return null;
+      return CudaDriver.isEmulated() ? LIBRARY + " does not run on the emulated device" : null;
     } catch (Throwable failure) {
       return LIBRARY + " cannot be loaded";
     }
@@ -65,24 +65,33 @@ public final class CublasProducts implements AutoCloseable {
    * @throws BulkgenException DEVICE_UNAVAILABLE where cuBLAS is not there
    */
   public static CublasProducts open() {
+    require();
+    return new CublasProducts();
+  }
+
+  /**
+   * @throws BulkgenException DEVICE_UNAVAILABLE with the reason where cuBLAS is not there
+   */
+  public static void require() {
     unavailable()
         .ifPresent(
             found -> {
               throw BulkgenException.of(
                   ErrorCode.DEVICE_UNAVAILABLE,
-                  "no cuBLAS: %s; install CUDA 12's, or use the own kernels",
+                  "no cuBLAS: %s; install that of CUDA 12, or leave gemm at own",
                   found);
             });
-    return new CublasProducts();
   }
 
   /** {@code out[m][n] = Σ_k x[m][k] · weight[n][k]}, floats [rows][outStride]; no bias. */
+  @Override
   public void store(
       CudaStream stream, Pieces x, int rows, DeviceMatrix weight, long out, int outStride) {
     multiply(stream, x, rows, weight, out, outStride, ZERO);
   }
 
   /** As above, added to {@code out}. */
+  @Override
   public void add(
       CudaStream stream, Pieces x, int rows, DeviceMatrix weight, long out, int outStride) {
     multiply(stream, x, rows, weight, out, outStride, ONE);
@@ -128,6 +137,12 @@ public final class CublasProducts implements AutoCloseable {
   }
 
   private static void check(int code, String call) {
+    if (code == cublasStatus.CUBLAS_STATUS_ALLOC_FAILED) {
+      throw BulkgenException.of(
+          ErrorCode.DEVICE_OUT_OF_MEMORY,
+          "%s finds no memory beside the budget; lower the memory fraction, or leave gemm at own",
+          call);
+    }
     if (code != cublasStatus.CUBLAS_STATUS_SUCCESS) {
       throw BulkgenException.of(
           ErrorCode.INTERNAL, "%s failed: %s", call, cublasStatus.stringFor(code));

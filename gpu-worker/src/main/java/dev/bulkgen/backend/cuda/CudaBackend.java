@@ -9,6 +9,7 @@ import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.backend.StepOutput.SequenceOutput;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.SequenceCache;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.model.ModelWeights;
 import dev.bulkgen.tensor.DType;
@@ -17,6 +18,7 @@ import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Supplier;
 
 /**
  * Runs a model on a CUDA device through its driver. Weights, cache and workspaces are taken at
@@ -37,13 +39,15 @@ public final class CudaBackend implements Backend {
       ModelWeights weights,
       CacheLayout layout,
       CacheCapacity capacity,
-      Precision precision) {
+      Precision precision,
+      GemmChoice gemm,
+      Supplier<PlainProducts> foreign) {
     this.context = context;
     closing.push(context::close);
     try {
       context.kernels().requireAll();
       int weightPieces = DeviceModel.weightPieces(weights);
-      shape = CudaShape.of(weights.config(), layout, capacity, precision.pieces(), weightPieces);
+      shape = CudaShape.of(weights.config(), layout, capacity, weightPieces, precision, gemm);
       check = new StepCheck("cuda", shape.model(), layout, capacity);
       CudaStream stream = context.newStream("steps");
       closing.push(stream::close);
@@ -52,7 +56,11 @@ public final class CudaBackend implements Backend {
       CudaWorkspace workspace = new CudaWorkspace(context, shape, activationType(weights));
       closing.push(workspace::close);
       stream.fill(workspace.arrivals, (byte) 0);
-      CudaKernels kernels = CudaKernels.of(context, model, workspace);
+      PlainProducts promptProducts = gemm == GemmChoice.OWN ? null : foreign.get();
+      if (promptProducts != null) {
+        closing.push(promptProducts::close);
+      }
+      CudaKernels kernels = CudaKernels.of(context, model, workspace, promptProducts);
       CudaForward forward = new CudaForward(model, workspace, kernels, stream);
       DeviceSampler sampler = new DeviceSampler(context, workspace, kernels.sampling(), stream);
       closing.push(sampler::close);
@@ -81,15 +89,30 @@ public final class CudaBackend implements Backend {
    *
    * @param context is closed with the backend, also where this fails
    * @param precision of activations
-   * @throws BulkgenException DEVICE_OUT_OF_MEMORY with the sizes
+   * @param gemm what multiplies prompts; cuBLAS only with one piece
+   * @throws BulkgenException DEVICE_OUT_OF_MEMORY with the sizes; DEVICE_UNAVAILABLE without the
+   *     library of {@code gemm}; SETTING_INVALID where it does not fit
    */
   public static CudaBackend open(
       CudaContext context,
       ModelWeights weights,
       CacheLayout layout,
       CacheCapacity capacity,
-      Precision precision) {
-    return new CudaBackend(context, weights, layout, capacity, precision);
+      Precision precision,
+      GemmChoice gemm) {
+    return open(context, weights, layout, capacity, precision, gemm, CublasProducts::open);
+  }
+
+  /** As above; {@code foreign} stands for cuBLAS, and is closed with the backend. */
+  static CudaBackend open(
+      CudaContext context,
+      ModelWeights weights,
+      CacheLayout layout,
+      CacheCapacity capacity,
+      Precision precision,
+      GemmChoice gemm,
+      Supplier<PlainProducts> foreign) {
+    return new CudaBackend(context, weights, layout, capacity, precision, gemm, foreign);
   }
 
   private static DType activationType(ModelWeights weights) {

@@ -86,7 +86,7 @@ final class CudaForward {
 
   private void prefillBlock(DeviceModel.Layer part, PromptRows.Block block, PromptTables tables) {
     int first = block.firstRow();
-    project(part, first, block.rows());
+    project(kernels.promptProducts(), part, first, block.rows());
     RotaryKernels.Rows rotated =
         new RotaryKernels.Rows(
             block.rows(),
@@ -118,7 +118,7 @@ final class CudaForward {
             new PrefillAttentionKernels.Tiles(
                 block.tiles(), tables.tileSequence + tileOffset, tables.tileStart + tileOffset),
             workspace.attended);
-    feedForward(part, first, block.rows());
+    feedForward(kernels.promptProducts(), part, first, block.rows());
   }
 
   /** One token of every row: leaves the residual stream of the rows, and their K and V cached. */
@@ -126,7 +126,7 @@ final class CudaForward {
     embed(tables.tokens, tables.rows);
     for (int layer = 0; layer < model.layerCount(); layer++) {
       DeviceModel.Layer part = weights.layers().get(layer);
-      project(part, 0, tables.rows);
+      project(kernels.matmul(), part, 0, tables.rows);
       RotaryKernels.Rows rotated =
           new RotaryKernels.Rows(
               tables.rows,
@@ -138,7 +138,7 @@ final class CudaForward {
           .rotary()
           .decode(stream, rotated, part.headNorms(), workspace.cache(), layer, tables.slots);
       attend(layer, tables);
-      feedForward(part, 0, tables.rows);
+      feedForward(kernels.matmul(), part, 0, tables.rows);
     }
   }
 
@@ -165,21 +165,18 @@ final class CudaForward {
     kernels.embedding().embed(stream, rows, tokens, workspace.hidden(0), shape.hiddenStride());
   }
 
-  private void project(DeviceModel.Layer part, int firstRow, int rows) {
+  private void project(Products products, DeviceModel.Layer part, int firstRow, int rows) {
     norm(part.attentionNorm(), firstRow, rows);
-    kernels
-        .matmul()
-        .store(
-            stream, workspace.normed, rows, part.qkv(), workspace.qkv.address(), shape.qkvStride());
+    products.store(
+        stream, workspace.normed, rows, part.qkv(), workspace.qkv.address(), shape.qkvStride());
   }
 
   /** What follows attention: the output projection, and the MLP beside or behind it. */
-  private void feedForward(DeviceModel.Layer part, int firstRow, int rows) {
+  private void feedForward(Products products, DeviceModel.Layer part, int firstRow, int rows) {
     long hidden = workspace.hidden(firstRow);
     if (model.block() == BlockForm.PARALLEL_TWO_NORMS) {
       norm(part.mlpNorm(), firstRow, rows);
     }
-    MatmulKernels products = kernels.matmul();
     products.add(stream, workspace.attended, rows, part.output(), hidden, shape.hiddenStride());
     if (model.block() == BlockForm.SEQUENTIAL) {
       norm(part.mlpNorm(), firstRow, rows);

@@ -7,6 +7,7 @@ record CudaKernels(
     EmbeddingKernels embedding,
     NormKernels norm,
     MatmulKernels matmul,
+    Products promptProducts,
     RotaryKernels rotary,
     PrefillAttentionKernels prefillAttention,
     CacheKernels cache,
@@ -14,14 +15,20 @@ record CudaKernels(
     SamplingKernels sampling,
     CopyKernels copy) {
 
-  static CudaKernels of(CudaContext context, DeviceModel weights, CudaWorkspace workspace) {
+  /**
+   * @param foreign multiplies prompts, closed by the caller; null: our own kernels do
+   */
+  static CudaKernels of(
+      CudaContext context, DeviceModel weights, CudaWorkspace workspace, PlainProducts foreign) {
     KernelLibrary library = context.kernels();
     CudaShape shape = workspace.shape();
     ModelConfig model = shape.model();
+    MatmulKernels own = new MatmulKernels(context, workspace.products, workspace.arrivals);
     return new CudaKernels(
         new EmbeddingKernels(library, weights.embedding().numbers(), model.hiddenSize()),
         new NormKernels(library, model.norm(), model.hiddenSize(), model.normEpsilon()),
-        new MatmulKernels(context, workspace.products, workspace.arrivals),
+        own,
+        foreign == null ? own : new FinishedProducts(library, foreign, workspace.promptSums),
         new RotaryKernels(library, model.attention(), model.normEpsilon(), weights.cosSin()),
         new PrefillAttentionKernels(library, model.attention(), shape.pieces()),
         new CacheKernels(library, shape.layout()),

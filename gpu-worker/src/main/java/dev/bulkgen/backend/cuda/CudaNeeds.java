@@ -2,6 +2,7 @@ package dev.bulkgen.backend.cuda;
 
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.model.ModelDescription;
 import dev.bulkgen.model.ModelWeights;
 import dev.bulkgen.tensor.DType;
@@ -20,17 +21,21 @@ public record CudaNeeds(long weightBytes, long workspaceBytes, long logitBytes) 
       ModelDescription description,
       CacheLayout layout,
       CacheCapacity capacity,
-      Precision precision) {
+      Precision precision,
+      GemmChoice gemm) {
     int weightPieces = description.form().storedType().orElse(DType.BF16) == DType.F32 ? 2 : 1;
-    return of(
-        CudaShape.of(description.config(), layout, capacity, precision.pieces(), weightPieces));
+    return of(CudaShape.of(description.config(), layout, capacity, weightPieces, precision, gemm));
   }
 
   /** Of weights as they are, whatever a config declares. */
   public static CudaNeeds of(
-      ModelWeights weights, CacheLayout layout, CacheCapacity capacity, Precision precision) {
+      ModelWeights weights,
+      CacheLayout layout,
+      CacheCapacity capacity,
+      Precision precision,
+      GemmChoice gemm) {
     int weightPieces = DeviceModel.weightPieces(weights);
-    return of(CudaShape.of(weights.config(), layout, capacity, precision.pieces(), weightPieces));
+    return of(CudaShape.of(weights.config(), layout, capacity, weightPieces, precision, gemm));
   }
 
   private static CudaNeeds of(CudaShape shape) {

@@ -3,6 +3,7 @@ package dev.bulkgen.backend.cuda;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.CachePolicy;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.AttentionShape;
@@ -17,7 +18,12 @@ import dev.bulkgen.model.ModelConfig;
  * @param weightPieces of a weight: 1 for 16-bit checkpoints, else 2
  */
 record CudaShape(
-    ModelConfig model, CacheLayout layout, CacheCapacity capacity, int pieces, int weightPieces) {
+    ModelConfig model,
+    CacheLayout layout,
+    CacheCapacity capacity,
+    int pieces,
+    int weightPieces,
+    GemmChoice gemm) {
   /** Rows that go through a layer together; bounds the intermediates of a long prefill. */
   private static final int ROW_BLOCK = 4096;
 
@@ -27,6 +33,12 @@ record CudaShape(
   private static final int DEPTH_STEP = 64;
   private static final int HALF = 2;
 
+  /** Rows whose sums stand in memory for an epilogue of their own. */
+  private static final int SUM_ROWS = 1024;
+
+  /** What cuBLAS takes by itself, workspace and code, about: its allocations are not ours. */
+  private static final long CUBLAS_BYTES = 64L << 20;
+
   /** A byte, and a multiple of 4, for each part that a model does without. */
   private static final int EMPTY_PARTS = 64;
 
@@ -34,10 +46,17 @@ record CudaShape(
   static final int MOST_SLOTS = 65_535;
 
   /**
-   * @throws BulkgenException SETTING_INVALID or MEMORY_PLAN_REFUSED where grids or the numbers of
-   *     pages would not hold so many sequences
+   * @throws BulkgenException SETTING_INVALID for two pieces with cuBLAS, SETTING_INVALID or
+   *     MEMORY_PLAN_REFUSED where grids or the numbers of pages would not hold so many sequences
    */
   CudaShape {
+    if (gemm == GemmChoice.CUBLAS && Math.max(pieces, weightPieces) > 1) {
+      throw BulkgenException.of(
+          ErrorCode.SETTING_INVALID,
+          "gemm: cublas multiplies 16-bit weights with dtype auto alone, this takes two numbers for"
+              + " each %s; leave gemm at own",
+          weightPieces > 1 ? "weight" : "activation");
+    }
     if (capacity.slots() > MOST_SLOTS) {
       throw BulkgenException.of(
           ErrorCode.SETTING_INVALID,
@@ -62,8 +81,14 @@ record CudaShape(
 
   /** Activations of a model whose weights lie in two pieces have two as well. */
   static CudaShape of(
-      ModelConfig model, CacheLayout layout, CacheCapacity capacity, int pieces, int weightPieces) {
-    return new CudaShape(model, layout, capacity, Math.max(pieces, weightPieces), weightPieces);
+      ModelConfig model,
+      CacheLayout layout,
+      CacheCapacity capacity,
+      int weightPieces,
+      Precision precision,
+      GemmChoice gemm) {
+    int pieces = Math.max(precision.pieces(), weightPieces);
+    return new CudaShape(model, layout, capacity, pieces, weightPieces, gemm);
   }
 
   /** Prompt tokens of a step, or decoding sequences. */
@@ -202,6 +227,16 @@ record CudaShape(
     return (long) capacity.slots() * layout.windowBytes();
   }
 
+  /** Sums of prompts that another library leaves to be finished. */
+  long promptSumBytes() {
+    if (gemm == GemmChoice.OWN) {
+      return 0;
+    }
+    int inner = (isGated() ? 2 : 1) * innerColumns();
+    long widest = Math.max(Math.max(qkvStride(), model.hiddenSize()), inner);
+    return Float.BYTES * widest * Math.min(SUM_ROWS, blockRows());
+  }
+
   long pieceBytes(int rows, int stride) {
     return (long) HALF * pieces * rows * stride;
   }
@@ -256,6 +291,8 @@ record CudaShape(
         + pieceBytes(blockRows(), attendedStride())
         + pieceBytes(blockRows(), innerStride())
         + pieceBytes(logitRows(), hiddenStride())
+        + promptSumBytes()
+        + (gemm == GemmChoice.CUBLAS ? CUBLAS_BYTES : 0)
         + tableBytes()
         + EMPTY_PARTS;
   }

@@ -25,6 +25,7 @@ final class CudaWorkspace implements AutoCloseable {
   final DeviceMemory logits; // float [logitRows][logitStride]
   final DeviceMemory products; // partial sums of matrix products
   final DeviceMemory arrivals; // int counters of matrix products
+  final DeviceMemory promptSums; // float, products of prompts before their epilogue
   final Pieces normed; // [blockRows][hiddenStride]
   final Pieces attended; // [blockRows][attendedStride]
   final Pieces inner; // [blockRows][innerStride]
@@ -52,6 +53,7 @@ final class CudaWorkspace implements AutoCloseable {
       MatmulNeeds needs = shape.productNeeds();
       products = memory.device(needs.partialBytes(), "partial products");
       arrivals = memory.device((long) Integer.BYTES * needs.arrivals(), "counters of products");
+      promptSums = memory.device(shape.promptSumBytes(), "sums of prompts");
       normed = pieces(shape.blockRows(), shape.hiddenStride(), "normed rows");
       attended = pieces(shape.blockRows(), shape.attendedStride(), "attended rows");
       inner = pieces(shape.blockRows(), shape.innerStride(), "MLP rows");

@@ -13,7 +13,7 @@ import java.util.Map;
  *
  * <p>One of these serves one stream: its products share {@code partials} and {@code arrivals}.
  */
-public final class MatmulKernels {
+public final class MatmulKernels implements Products {
   private static final int STORE = 0;
   private static final int ADD = 1;
   private static final int ALIGNMENT = 16;
@@ -35,21 +35,20 @@ public final class MatmulKernels {
   }
 
   /** {@code out[m][n] = acc + bias[n]}, floats [rows][outStride]. */
+  @Override
   public void store(
       CudaStream stream, Pieces x, int rows, DeviceMatrix weight, long out, int outStride) {
     launch(stream, new Product(x, rows, weight, out, outStride, STORE));
   }
 
   /** {@code out[m][n] += acc + bias[n]}, floats [rows][outStride]. */
+  @Override
   public void add(
       CudaStream stream, Pieces x, int rows, DeviceMatrix weight, long out, int outStride) {
     launch(stream, new Product(x, rows, weight, out, outStride, ADD));
   }
 
-  /**
-   * The first half of an MLP, rounded to pieces: {@code silu(gate) · up} in half as many columns,
-   * or {@code gelu(acc + bias)}. Columns beyond the last, up to the stride, become 0.
-   */
+  @Override
   public void activate(
       CudaStream stream, Pieces x, int rows, DeviceMatrix weight, MlpForm form, Pieces out) {
     launch(stream, new Product(x, rows, weight, form, out));
@@ -80,7 +79,7 @@ public final class MatmulKernels {
       this(x, rows, weight, 0, out, out.stride(), epilogue(form));
     }
 
-    private static int epilogue(MlpForm form) {
+    static int epilogue(MlpForm form) {
       return switch (form) {
         case SILU_GATED -> 2;
         case GELU -> 3;

@@ -1,6 +1,7 @@
 package dev.bulkgen.backend.cuda;
 
 import dev.bulkgen.backend.BackendSession;
+import dev.bulkgen.config.GemmChoice;
 
 /** Opens CUDA backends on the device that tests run on. */
 final class CudaSessions {
@@ -8,6 +9,7 @@ final class CudaSessions {
 
   static BackendSession.Opener opener(Precision precision) {
     return (weights, layout, capacity, threads) ->
-        CudaBackend.open(EmulatedDevice.open(), weights, layout, capacity, precision);
+        CudaBackend.open(
+            EmulatedDevice.open(), weights, layout, capacity, precision, GemmChoice.OWN);
   }
 }

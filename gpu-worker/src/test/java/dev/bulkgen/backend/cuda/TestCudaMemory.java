@@ -9,6 +9,7 @@ import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.backend.RandomModels;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.CachePolicy;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.BlockForm;
@@ -56,13 +57,14 @@ class TestCudaMemory {
   void testThePlanIsWhatIsTaken(ModelWeights model, CachePolicy policy, CacheCapacity capacity) {
     CacheLayout layout = CacheLayout.of(policy, model.config());
     for (Precision precision : Precision.values()) {
-      CudaNeeds needs = CudaNeeds.of(model, layout, capacity, precision);
+      CudaNeeds needs = CudaNeeds.of(model, layout, capacity, precision, GemmChoice.OWN);
       long cache =
           (long) capacity.pages() * layout.pageBytes() + capacity.slots() * layout.windowBytes();
       try (EmulatedControls controls = EmulatedControls.open()) {
         long before = controls.aliveBytes();
         try (Backend backend =
-            CudaBackend.open(EmulatedDevice.open(), model, layout, capacity, precision)) {
+            CudaBackend.open(
+                EmulatedDevice.open(), model, layout, capacity, precision, GemmChoice.OWN)) {
           long taken = controls.aliveBytes() - before;
           long planned = needs.bytes() + cache;
           assertEquals(cache, backend.cacheBytes());
@@ -78,6 +80,19 @@ class TestCudaMemory {
         }
       }
     }
+  }
+
+  @Test
+  void testSumsOfAnotherLibraryArePlanned() {
+    ModelWeights model = model(4, 2, BlockForm.SEQUENTIAL, MlpForm.SILU_GATED, DType.BF16);
+    CacheLayout layout = CacheLayout.of(CachePolicy.FP16, model.config());
+    CacheCapacity capacity = new CacheCapacity(64, 4, 3000);
+    CudaNeeds own = CudaNeeds.of(model, layout, capacity, Precision.ONE_PIECE, GemmChoice.OWN);
+    CudaNeeds cublas =
+        CudaNeeds.of(model, layout, capacity, Precision.ONE_PIECE, GemmChoice.CUBLAS);
+    // 1024 rows of the widest product: gate and up, 72 columns each.
+    long sums = 4L * 1024 * Math.max(2 * 72, (4 + 2 * 2) * 32);
+    assertEquals(own.bytes() + sums + (64 << 20), cublas.bytes());
   }
 
   @Test
@@ -100,7 +115,12 @@ class TestCudaMemory {
               BulkgenException.class,
               () ->
                   CudaBackend.open(
-                      EmulatedDevice.open(), model, layout, capacity, Precision.ONE_PIECE));
+                      EmulatedDevice.open(),
+                      model,
+                      layout,
+                      capacity,
+                      Precision.ONE_PIECE,
+                      GemmChoice.OWN));
       assertEquals(code, error.code());
       assertTrue(error.getMessage().contains(part), error.getMessage());
       assertEquals(0, controls.alive());

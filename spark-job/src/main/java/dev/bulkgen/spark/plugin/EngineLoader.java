@@ -18,6 +18,8 @@ public final class EngineLoader {
           "model",
           "kv-cache",
           "backend",
+          "dtype",
+          "gemm",
           "memory",
           "memory-fraction",
           "max-batch",

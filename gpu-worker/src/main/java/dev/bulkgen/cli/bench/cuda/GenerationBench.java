@@ -11,6 +11,7 @@ import dev.bulkgen.cache.CachePolicy;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.cache.PolicyComparison;
 import dev.bulkgen.cli.bench.Workload;
+import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelDescription;
@@ -95,7 +96,8 @@ final class GenerationBench {
 
   private long bytes(CacheLayout layout, int batch) {
     CacheCapacity capacity = capacity(layout, batch);
-    CudaNeeds needs = CudaNeeds.of(description, layout, capacity, Precision.ONE_PIECE);
+    CudaNeeds needs =
+        CudaNeeds.of(description, layout, capacity, Precision.ONE_PIECE, GemmChoice.OWN);
     return needs.weightBytes()
         + needs.workspaceBytes()
         + needs.logitBytes()
@@ -152,7 +154,12 @@ final class GenerationBench {
     CacheCapacity capacity = capacity(layout, batch);
     try (Backend backend =
         CudaBackend.open(
-            CudaContext.open(ordinal), weights, layout, capacity, Precision.ONE_PIECE)) {
+            CudaContext.open(ordinal),
+            weights,
+            layout,
+            capacity,
+            Precision.ONE_PIECE,
+            GemmChoice.OWN)) {
       GenerationRun run =
           new GenerationRun(
               backend, layout, model.vocabulary(), capacity.pages(), capacity.prefillTokens());
