@@ -6,6 +6,7 @@ import dev.bulkgen.tensor.DType;
 import java.util.Optional;
 import jcuda.Pointer;
 import jcuda.cudaDataType;
+import jcuda.driver.JCudaDriver;
 import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasComputeType;
 import jcuda.jcublas.cublasGemmAlgo;
@@ -144,6 +145,8 @@ public final class CublasProducts implements PlainProducts {
           call);
     }
     if (code != cublasStatus.CUBLAS_STATUS_SUCCESS) {
+      // Of a lost device the library says nothing but that it failed.
+      CudaErrors.check(JCudaDriver.cuCtxSynchronize(), call);
       throw BulkgenException.of(
           ErrorCode.INTERNAL, "%s failed: %s", call, cublasStatus.stringFor(code));
     }
@@ -151,6 +154,9 @@ public final class CublasProducts implements PlainProducts {
 
   @Override
   public void close() {
-    check(JCublas2.cublasDestroy(handle), "cublasDestroy");
+    int code = JCublas2.cublasDestroy(handle);
+    if (!CudaErrors.isSticky(JCudaDriver.cuCtxSynchronize())) {
+      check(code, "cublasDestroy");
+    }
   }
 }
