@@ -4,6 +4,8 @@ import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepCheck;
 import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.backend.StepOutput.SequenceOutput;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -64,13 +66,43 @@ final class DecodePass implements AutoCloseable {
     long rowIndex = tables.put(IntStream.range(0, rows.count).toArray());
     tables.upload(stream);
     broken.clear(rows.bucket);
-    graphs.computeIfAbsent(placed, this::capture).launch(stream);
+    graph(placed).launch(stream);
     broken.fetch(rows.count);
     List<LogitRow> logitRows = new ArrayList<>();
     for (int row = 0; row < rows.count; row++) {
       logitRows.add(new LogitRow(row, row, sequences.get(row), 0, true));
     }
     return outputs(rows, chooser.choose(logitRows, rowIndex, rows.count));
+  }
+
+  private CudaGraph graph(CudaForward.DecodeTables placed) {
+    CudaGraph known = graphs.get(placed);
+    if (known == null) {
+      known = captureInRoom(placed);
+      graphs.put(placed, known);
+    }
+    return known;
+  }
+
+  /** Graphs take memory beside the plan's. Where it runs out, others make room: they come again. */
+  private CudaGraph captureInRoom(CudaForward.DecodeTables placed) {
+    try {
+      return capture(placed);
+    } catch (BulkgenException e) {
+      if (e.code() != ErrorCode.DEVICE_OUT_OF_MEMORY || graphs.isEmpty()) {
+        throw e;
+      }
+      stream.synchronize();
+      closeGraphs();
+      return capture(placed);
+    }
+  }
+
+  private void closeGraphs() {
+    Cleanup cleanup = new Cleanup();
+    graphs.values().forEach(graph -> cleanup.run(graph::close));
+    graphs.clear();
+    cleanup.finish();
   }
 
   private CudaGraph capture(CudaForward.DecodeTables placed) {
@@ -93,7 +125,7 @@ final class DecodePass implements AutoCloseable {
   @Override
   public void close() {
     Cleanup cleanup = new Cleanup();
-    graphs.values().forEach(graph -> cleanup.run(graph::close));
+    cleanup.run(this::closeGraphs);
     cleanup.run(tables::close);
     cleanup.run(broken::close);
     cleanup.finish();

@@ -11,6 +11,9 @@ import dev.bulkgen.error.ErrorKind;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUresult;
+import jcuda.driver.JCudaDriver;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -79,6 +82,20 @@ class TestCudaContext {
     other.submit(memory::close).get();
     other.submit(context::close).get();
     other.shutdown();
+  }
+
+  @Test
+  void testDetachedItBelongsToNobody() {
+    CudaContext context = EmulatedDevice.open();
+    context.detach();
+    CUcontext current = new CUcontext();
+    assertEquals(CUresult.CUDA_SUCCESS, JCudaDriver.cuCtxGetCurrent(current));
+    assertEquals(new CUcontext(), current);
+    BulkgenException error = assertThrows(BulkgenException.class, context::synchronize);
+    assertTrue(error.getMessage().contains("belongs to no thread"), error.getMessage());
+    context.attach();
+    context.synchronize();
+    context.close();
   }
 
   @Test

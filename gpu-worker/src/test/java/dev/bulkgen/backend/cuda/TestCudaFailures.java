@@ -19,6 +19,7 @@ import dev.bulkgen.model.BlockForm;
 import dev.bulkgen.model.MlpForm;
 import dev.bulkgen.model.ModelWeights;
 import dev.bulkgen.tensor.DType;
+import java.util.List;
 import java.util.function.IntConsumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -152,6 +153,31 @@ class TestCudaFailures {
           error.getMessage());
       // With memory again, the same step goes well.
       assertArrayEquals(expected, session.step(cache, LogitsRequest.LAST, 9).logits()[0]);
+    }
+  }
+
+  @Test
+  void testOtherGraphsMakeRoom() {
+    float[] expected = healthy();
+    try (BackendSession session = session()) {
+      SequenceCache cache = session.newSequence();
+      SequenceCache other = session.newSequence();
+      session.step(cache, LogitsRequest.NONE, PROMPT);
+      session.step(other, LogitsRequest.NONE, PROMPT);
+      session.step(other, LogitsRequest.NONE, 9);
+      long before = controls.alive();
+      controls.failAllocation(1);
+      StepOutput.Token token =
+          (StepOutput.Token)
+              session
+                  .step(
+                      List.of(
+                          new BackendSession.Feed(cache, LogitsRequest.LAST, 9),
+                          new BackendSession.Feed(other, LogitsRequest.NONE, 9)))
+                  .get(0);
+      assertArrayEquals(expected, token.logits()[0]);
+      // The graph of two rows in place of that of one.
+      assertEquals(before, controls.alive());
     }
   }
 
