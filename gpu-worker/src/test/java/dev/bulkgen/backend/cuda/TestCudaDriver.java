@@ -75,6 +75,9 @@ class TestCudaDriver {
     Process process =
         new ProcessBuilder(
                 java.toString(),
+                // Newer JDKs warn of native libraries that nobody allowed; the launcher allows
+                // them.
+                "--enable-native-access=ALL-UNNAMED",
                 "-Djava.io.tmpdir=" + folder,
                 "-cp",
                 classPath,
