@@ -7,7 +7,7 @@ import java.util.List;
 /**
  * From rows of the residual stream to tokens, so many rows at a time as there is room for logits.
  */
-final class RowChooser implements AutoCloseable {
+final class RowChooser {
   private final int logitRows;
   private final CudaForward forward;
   private final DeviceSampler sampler;
@@ -62,10 +62,5 @@ final class RowChooser implements AutoCloseable {
         chosen.tokens[part.get(i).sequence()] = tokens[i];
       }
     }
-  }
-
-  @Override
-  public void close() {
-    sampler.close();
   }
 }
