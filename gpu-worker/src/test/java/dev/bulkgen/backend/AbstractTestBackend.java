@@ -64,7 +64,7 @@ public abstract class AbstractTestBackend {
 
   @ParameterizedTest
   @MethodSource("formsAndPolicies")
-  void aRowsBitsAreItsOwn(RandomModels.Form form, CachePolicy policy) {
+  protected void aRowsBitsAreItsOwn(RandomModels.Form form, CachePolicy policy) {
     ModelWeights weights = RandomModels.make(form, 17);
     List<float[][]> alone = new ArrayList<>();
     for (int s = 0; s < PROMPTS.length; s++) {
@@ -126,7 +126,7 @@ public abstract class AbstractTestBackend {
   /** With float16 tokens only, decoding a token gives what prefilling it gives. */
   @ParameterizedTest
   @MethodSource("exactCaches")
-  void decodeEqualsPrefill(RandomModels.Form form, CachePolicy policy) {
+  protected void decodeEqualsPrefill(RandomModels.Form form, CachePolicy policy) {
     ModelWeights weights = RandomModels.make(form, 29);
     int[] tokens = tokens(7, 700);
     for (int prompt : new int[] {1, 16, 79, 600}) {

@@ -1,12 +1,7 @@
 package dev.bulkgen.backend.cpu;
 
-import dev.bulkgen.backend.AbstractTestBackend;
-import dev.bulkgen.backend.BackendSession;
-
-class TestVectorBackend extends AbstractTestBackend {
-  @Override
-  protected BackendSession.Opener opener() {
-    return (weights, layout, capacity, threads) ->
-        CpuBackend.open(weights, layout, capacity, threads, Arithmetic.VECTOR);
+class TestVectorBackend extends AbstractTestCpuBackend {
+  TestVectorBackend() {
+    super(Arithmetic.VECTOR);
   }
 }
