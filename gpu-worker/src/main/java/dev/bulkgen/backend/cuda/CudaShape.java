@@ -42,12 +42,16 @@ record CudaShape(
   /** A byte, and a multiple of 4, for each part that a model does without. */
   private static final int EMPTY_PARTS = 64;
 
+  private static final int HEAD_STEP = 8;
+  private static final int MOST_HEAD_DIM = 256;
+
   /** Rows of a decode step stand in a grid's second or third dimension, which ends here. */
   static final int MOST_SLOTS = 65_535;
 
   /**
-   * @throws BulkgenException SETTING_INVALID for two pieces with cuBLAS, SETTING_INVALID or
-   *     MEMORY_PLAN_REFUSED where grids or the numbers of pages would not hold so many sequences
+   * @throws BulkgenException MODEL_UNSUPPORTED for heads that the kernels do not take,
+   *     SETTING_INVALID for two pieces with cuBLAS, SETTING_INVALID or MEMORY_PLAN_REFUSED where
+   *     grids or the numbers of pages would not hold so many sequences
    */
   CudaShape {
     if (gemm == GemmChoice.CUBLAS && Math.max(pieces, weightPieces) > 1) {
@@ -56,6 +60,14 @@ record CudaShape(
           "gemm: cublas multiplies 16-bit weights with dtype auto alone, this takes two numbers for"
               + " each %s; leave gemm at own",
           weightPieces > 1 ? "weight" : "activation");
+    }
+    if (layout.headDim() % HEAD_STEP != 0 || layout.headDim() > MOST_HEAD_DIM) {
+      throw BulkgenException.of(
+          ErrorCode.MODEL_UNSUPPORTED,
+          "heads of %d do not run on CUDA, which takes multiples of %d up to %d; use --backend cpu",
+          layout.headDim(),
+          HEAD_STEP,
+          MOST_HEAD_DIM);
     }
     if (capacity.slots() > MOST_SLOTS) {
       throw BulkgenException.of(
