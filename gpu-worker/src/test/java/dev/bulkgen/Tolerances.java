@@ -24,6 +24,8 @@ public enum Tolerances {
    * edge.
    */
   DEVICE_PREFILL(2e-3, 1.5e-2, 1e-6, 1),
+  /** Activations rounded to the 8 significant bits of bfloat16 in front of every product. */
+  BFLOAT16_ACTIVATIONS(0.1, 0.2, 3e-4, 0.95),
   /** 4-bit codes on a rounding edge may flip; the method itself is 10 times farther from exact. */
   GOLDEN_4_BITS(Double.MAX_VALUE, Double.MAX_VALUE, 1e-3, 0.98),
   /** The same for 2 bits, where a flipped code moves a value by a third of its group's range. */

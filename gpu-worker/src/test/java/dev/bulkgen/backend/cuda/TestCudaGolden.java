@@ -7,6 +7,7 @@ import dev.bulkgen.backend.Golden;
 import dev.bulkgen.backend.LogitsRequest;
 import dev.bulkgen.backend.cpu.CpuBackend;
 import dev.bulkgen.cache.CachePolicy;
+import java.util.Arrays;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -26,6 +27,23 @@ class TestCudaGolden extends AbstractTestGolden {
     float[][] actual = prefill(opener(), golden);
     report(
         family, "prompt_logits", Tolerances.DEVICE_PREFILL.assertClose(family, expected, actual));
+  }
+
+  /** What everybody runs: activations rounded to the checkpoint's own type. */
+  @ParameterizedTest
+  @MethodSource("families")
+  void sixteenBitActivationsStayClose(String family) {
+    Golden golden = Golden.open(family);
+    try (BackendSession session =
+        open(CudaSessions.opener(Precision.ONE_PIECE), golden.weights(), CachePolicy.FP16)) {
+      float[][] actual =
+          session.teacherForced(golden.ids("prompt_ids"), golden.ids("greedy_ids"), 40);
+      float[][] expected = Arrays.copyOf(golden.rows("fp16_logits"), 40);
+      report(
+          family,
+          "fp16, 16-bit activations",
+          Tolerances.BFLOAT16_ACTIVATIONS.assertClose(family, expected, actual));
+    }
   }
 
   private static float[][] prefill(BackendSession.Opener opener, Golden golden) {
