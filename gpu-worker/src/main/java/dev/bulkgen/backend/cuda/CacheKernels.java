@@ -11,8 +11,8 @@ import dev.bulkgen.error.ErrorCode;
  */
 public final class CacheKernels {
   private static final int SCALE_BYTES = 8;
-  private static final int CHANNELS = 8;
-  private static final int MOST_HEAD_DIM = 256;
+  static final int CHANNELS = 8;
+  static final int MOST_HEAD_DIM = 256;
 
   private final CacheLayout layout;
   private final Kernel storeKernel;
@@ -48,14 +48,17 @@ public final class CacheKernels {
     sharedBytes = layout.policy() instanceof CachePolicy.Kivi kivi ? scaleBytes(kivi) : 0;
   }
 
-  /** Heads that the cache's kernels take: 16 bytes are 8 channels. */
+  /** Whether the kernels take its heads: 16 bytes are 8 channels. */
+  static boolean takes(CacheLayout layout) {
+    return layout.headDim() % CHANNELS == 0 && layout.headDim() <= MOST_HEAD_DIM;
+  }
+
   static void requireHeads(CacheLayout layout) {
-    int headDim = layout.headDim();
-    if (headDim % CHANNELS != 0 || headDim > MOST_HEAD_DIM) {
+    if (!takes(layout)) {
       throw BulkgenException.of(
           ErrorCode.INTERNAL,
           "heads of %d: the cache's kernels take multiples of %d up to %d",
-          headDim,
+          layout.headDim(),
           CHANNELS,
           MOST_HEAD_DIM);
     }

@@ -42,9 +42,6 @@ record CudaShape(
   /** A byte, and a multiple of 4, for each part that a model does without. */
   private static final int EMPTY_PARTS = 64;
 
-  private static final int HEAD_STEP = 8;
-  private static final int MOST_HEAD_DIM = 256;
-
   /** Rows of a decode step stand in a grid's second or third dimension, which ends here. */
   static final int MOST_SLOTS = 65_535;
 
@@ -61,13 +58,13 @@ record CudaShape(
               + " each %s; leave gemm at own",
           weightPieces > 1 ? "weight" : "activation");
     }
-    if (layout.headDim() % HEAD_STEP != 0 || layout.headDim() > MOST_HEAD_DIM) {
+    if (!CacheKernels.takes(layout)) {
       throw BulkgenException.of(
           ErrorCode.MODEL_UNSUPPORTED,
           "heads of %d do not run on CUDA, which takes multiples of %d up to %d; use --backend cpu",
           layout.headDim(),
-          HEAD_STEP,
-          MOST_HEAD_DIM);
+          CacheKernels.CHANNELS,
+          CacheKernels.MOST_HEAD_DIM);
     }
     if (capacity.slots() > MOST_SLOTS) {
       throw BulkgenException.of(
