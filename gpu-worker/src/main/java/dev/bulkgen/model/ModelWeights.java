@@ -1,6 +1,8 @@
 package dev.bulkgen.model;
 
 import java.util.List;
+import java.util.Objects;
+import java.util.stream.Stream;
 
 /**
  * Weights by role, mapped in place. Matrices are [out, in]; absent parts are null, and which are
@@ -30,24 +32,19 @@ public record ModelWeights(
       Norm keyNorm,
       Linear gate,
       Linear up,
-      Linear down) {}
+      Linear down) {
+
+    /** All matrices that are there, with their biases. */
+    public Stream<Linear> linears() {
+      return Stream.of(query, key, value, output, gate, up, down).filter(Objects::nonNull);
+    }
+  }
 
   /** Bytes of all matrices that one decode step reads (the embedding gather not counted). */
   public long bytesPerStep() {
     long total = head.weight().bytes();
     for (Layer layer : layers) {
-      for (Linear linear :
-          new Linear[] {
-            layer.query(),
-            layer.key(),
-            layer.value(),
-            layer.output(),
-            layer.gate(),
-            layer.up(),
-            layer.down()
-          }) {
-        total += linear == null ? 0 : linear.weight().bytes();
-      }
+      total += layer.linears().mapToLong(linear -> linear.weight().bytes()).sum();
     }
     return total;
   }

@@ -11,7 +11,6 @@ import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import java.util.stream.Stream;
 
 /**
@@ -85,18 +84,7 @@ final class DeviceModel implements AutoCloseable {
 
   private static Stream<WeightMatrix> matrices(ModelWeights weights) {
     Stream<ModelWeights.Linear> linears =
-        weights.layers().stream()
-            .flatMap(
-                layer ->
-                    Stream.of(
-                        layer.query(),
-                        layer.key(),
-                        layer.value(),
-                        layer.output(),
-                        layer.gate(),
-                        layer.up(),
-                        layer.down()))
-            .filter(Objects::nonNull);
+        weights.layers().stream().flatMap(ModelWeights.Layer::linears);
     Stream<WeightMatrix> ends = Stream.of(weights.embedding(), weights.head().weight());
     return Stream.concat(ends, linears.map(ModelWeights.Linear::weight));
   }
