@@ -4,13 +4,41 @@ import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.sampling.Sampler;
 
 /**
- * What one sequence does in a step: the whole prompt where nothing is cached yet (prefill), one
- * token afterwards (decode). The pages for {@code cache.length() + tokens.length} tokens are there.
+ * What one sequence does in a step: tokens at the positions from {@code cache.length()} on. The
+ * pages that {@code cache.length() + tokens.length} tokens take are there.
+ *
+ * <p>A prompt comes whole or in parts. Its rows attend, in full precision, to all tokens before
+ * them: to those of earlier parts, and of a prefix that another sequence has prefilled, through the
+ * exact float16 K and V that were kept of them (see {@link SequenceCache}). Bits do not depend on
+ * where a prompt is cut or what of it is shared (P1).
+ *
+ * @param tokens of the prompt or the newest token; none in a DECODE step whose token the step
+ *     before it draws, which need not have been waited for
  */
 public record SequenceStep(
-    SequenceCache cache, int[] tokens, Sampler sampler, LogitsRequest logits) {
+    SequenceCache cache, int[] tokens, Sampler sampler, LogitsRequest logits, Kind kind) {
+
+  /** What the tokens of a step are to their sequence. */
+  public enum Kind {
+    /** A part of the prompt that others follow: no token is drawn. */
+    PROMPT_PART,
+    /** A whole prompt or its last part: the cache is filled and a token is drawn. */
+    PROMPT_END,
+    /** One token, after which another is drawn. */
+    DECODE
+  }
+
+  /** The whole prompt where nothing is cached yet, one token afterwards. */
+  public SequenceStep(SequenceCache cache, int[] tokens, Sampler sampler, LogitsRequest logits) {
+    this(cache, tokens, sampler, logits, cache.length() == 0 ? Kind.PROMPT_END : Kind.DECODE);
+  }
 
   public boolean isPrefill() {
-    return cache.length() == 0;
+    return kind != Kind.DECODE;
+  }
+
+  /** Tokens cached after the step. */
+  public int lengthAfter() {
+    return cache.length() + (isPrefill() ? tokens.length : 1);
   }
 }

@@ -1,6 +1,7 @@
 package dev.bulkgen.backend;
 
 import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.PageTable;
 import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
@@ -23,11 +24,13 @@ public record StepCheck(
     for (SequenceStep sequence : batch.sequences()) {
       int count = sequence.tokens().length;
       promptTokens += sequence.isPrefill() ? count : 0;
-      require(count >= 1, "a sequence without tokens");
-      require(sequence.isPrefill() || count == 1, "%d tokens to decode at once", count);
+      require(count >= 1 || !sequence.isPrefill(), "a prompt without tokens");
+      require(sequence.isPrefill() || count <= 1, "%d tokens to decode at once", count);
       int slot = sequence.cache().slot();
       require(slot < capacity.slots(), "window slot %d", slot);
-      checkPages(sequence.cache(), layout.pagesPerLayer(sequence.cache().length() + count));
+      int length = sequence.lengthAfter();
+      require(length <= capacity.contextTokens(), "a sequence of %d tokens", length);
+      checkPages(sequence);
       for (int token : sequence.tokens()) {
         require(token >= 0 && token < model.vocabSize(), "token %d", token);
       }
@@ -47,10 +50,24 @@ public record StepCheck(
     }
   }
 
-  private void checkPages(SequenceCache cache, int pages) {
+  private void checkPages(SequenceStep sequence) {
+    SequenceCache cache = sequence.cache();
+    if (sequence.kind() == SequenceStep.Kind.PROMPT_PART && !layout.isExact()) {
+      int pages = layout.staging().pagesPerLayer(sequence.lengthAfter());
+      checkPages("staging pages", cache.staging(), pages);
+      return;
+    }
+    checkPages("pages", cache.pages(), layout.pagesPerLayer(sequence.lengthAfter()));
+    if (sequence.isPrefill() && !layout.isExact()) {
+      int before = layout.staging().pagesPerLayer(cache.length());
+      checkPages("staging pages", cache.staging(), before);
+    }
+  }
+
+  private void checkPages(String what, PageTable table, int pages) {
     for (int layer = 0; layer < model.layerCount(); layer++) {
-      int held = cache.pages().count(layer);
-      require(held >= pages, "%d pages of %d in layer %d", held, pages, layer);
+      int held = table.count(layer);
+      require(held >= pages, "%d %s of %d in layer %d", held, what, pages, layer);
     }
   }
 

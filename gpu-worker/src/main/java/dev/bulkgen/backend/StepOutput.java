@@ -14,6 +14,13 @@ public record StepOutput(List<SequenceOutput> sequences) {
    */
   public record Token(int token, float[][] logits) implements SequenceOutput {}
 
+  /**
+   * A part of a prompt is done and nothing was drawn.
+   *
+   * @param logits as for a token
+   */
+  public record Fed(float[][] logits) implements SequenceOutput {}
+
   /** The sequence cannot go on (its numbers are no longer finite); the others can. */
   public record Failure(BulkgenException error) implements SequenceOutput {}
 }

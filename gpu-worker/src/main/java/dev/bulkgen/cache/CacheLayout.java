@@ -41,6 +41,16 @@ public record CacheLayout(CachePolicy policy, int layers, int kvHeads, int headD
         policy, model.layerCount(), model.attention().kvHeads(), model.attention().headDim());
   }
 
+  /** How exact K and V of prompts are kept while they are needed: in pages of float16. */
+  public CacheLayout staging() {
+    return new CacheLayout(CachePolicy.FP16, layers, kvHeads, headDim);
+  }
+
+  /** Whether pages hold all K and V as they are, so that nothing is staged. */
+  public boolean isExact() {
+    return policy.equals(CachePolicy.FP16);
+  }
+
   /** Tokens of one layer that a page holds. */
   public int pageTokens() {
     if (policy instanceof CachePolicy.Kivi kivi) {

@@ -91,19 +91,29 @@ class TestEngineFaults {
     }
 
     @Override
-    public StepOutput forward(StepBatch batch) {
+    public PendingStep submit(StepBatch batch) {
       if (fault == Fault.STEP_FAILS) {
         throw new IllegalStateException("out of order");
       }
       BulkgenException error = BulkgenException.of(ErrorCode.NUMERIC_FAILURE, "not finite");
       List<StepOutput.SequenceOutput> outputs = new ArrayList<>();
       batch.sequences().forEach(sequence -> outputs.add(new StepOutput.Failure(error)));
-      return new StepOutput(outputs);
+      return () -> new StepOutput(outputs);
     }
 
     @Override
     public void copyCache(SequenceCache from, SequenceCache to) {
-      throw new AssertionError("the engine copies no cache yet");
+      throw new AssertionError("nothing to copy");
+    }
+
+    @Override
+    public void swapOut(SequenceCache from, SequenceCache to) {
+      throw new AssertionError("nothing to swap");
+    }
+
+    @Override
+    public void swapIn(SequenceCache from, SequenceCache to) {
+      throw new AssertionError("nothing to swap");
     }
 
     @Override

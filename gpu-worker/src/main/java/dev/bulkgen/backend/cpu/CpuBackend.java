@@ -97,7 +97,22 @@ public final class CpuBackend implements Backend {
   }
 
   @Override
-  public StepOutput forward(StepBatch batch) {
+  public void swapOut(SequenceCache from, SequenceCache to) {
+    throw new UnsupportedOperationException("the CPU backend does not swap yet");
+  }
+
+  @Override
+  public void swapIn(SequenceCache from, SequenceCache to) {
+    throw new UnsupportedOperationException("the CPU backend does not swap yet");
+  }
+
+  @Override
+  public PendingStep submit(StepBatch batch) {
+    StepOutput output = run(batch);
+    return () -> output;
+  }
+
+  private StepOutput run(StepBatch batch) {
     check.check(batch);
     StepRows rows = new StepRows(batch, shape);
     forward.run(rows);

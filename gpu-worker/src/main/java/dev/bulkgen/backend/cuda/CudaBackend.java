@@ -131,7 +131,22 @@ public final class CudaBackend implements Backend {
   }
 
   @Override
-  public StepOutput forward(StepBatch batch) {
+  public void swapOut(SequenceCache from, SequenceCache to) {
+    throw new UnsupportedOperationException("the CUDA backend does not swap yet");
+  }
+
+  @Override
+  public void swapIn(SequenceCache from, SequenceCache to) {
+    throw new UnsupportedOperationException("the CUDA backend does not swap yet");
+  }
+
+  @Override
+  public PendingStep submit(StepBatch batch) {
+    StepOutput output = run(batch);
+    return () -> output;
+  }
+
+  private StepOutput run(StepBatch batch) {
     context.attach();
     check.check(batch);
     cache.update(batch);
