@@ -9,8 +9,9 @@ import dev.bulkgen.sampling.Sampler;
  *
  * <p>A prompt comes whole or in parts. Its rows attend, in full precision, to all tokens before
  * them: to those of earlier parts, and of a prefix that another sequence has prefilled, through the
- * exact float16 K and V that were kept of them (see {@link SequenceCache}). Bits do not depend on
- * where a prompt is cut or what of it is shared (P1).
+ * exact float16 K and V that were kept of them (see {@link SequenceCache}). A part begins at a
+ * multiple of a staging page's 32 tokens. Bits do not depend on where a prompt is cut or what of it
+ * is shared (P1).
  *
  * @param tokens of the prompt or the newest token; none in a DECODE step whose token the step
  *     before it draws, which need not have been waited for

@@ -30,6 +30,7 @@ public record StepCheck(
       require(slot < capacity.slots(), "window slot %d", slot);
       int length = sequence.lengthAfter();
       require(length <= capacity.contextTokens(), "a sequence of %d tokens", length);
+      checkStart(sequence);
       checkPages(sequence);
       for (int token : sequence.tokens()) {
         require(token >= 0 && token < model.vocabSize(), "token %d", token);
@@ -48,6 +49,39 @@ public record StepCheck(
       int held = to.pages().count(layer);
       require(held >= from.pages().count(layer), "%d pages to copy to, layer %d", held, layer);
     }
+  }
+
+  /**
+   * @param swapped has pages and a slot of the swap area, {@code cache} those of the backend
+   * @throws BulkgenException INTERNAL if the two do not hold the same number of pages in every
+   *     layer, or if staging pages, which stay behind, are still needed
+   */
+  public void checkSwap(SequenceCache cache, SequenceCache swapped) {
+    require(cache.slot() < capacity.slots(), "window slot %d", cache.slot());
+    require(swapped.slot() < capacity.swapSlots(), "swap slot %d", swapped.slot());
+    for (int layer = 0; layer < model.layerCount(); layer++) {
+      int held = swapped.pages().count(layer);
+      require(held == cache.pages().count(layer), "%d swapped pages, layer %d", held, layer);
+      require(cache.staging().count(layer) == 0, "swapping with staging pages, layer %d", layer);
+    }
+  }
+
+  /**
+   * A part begins where a staging page does, and shared pages are complete: so no page of a prefix
+   * is written by those who share it.
+   */
+  private void checkStart(SequenceStep sequence) {
+    if (!sequence.isPrefill()) {
+      return;
+    }
+    int cached = sequence.cache().length();
+    int aligned = layout.staging().pageTokens();
+    require(cached % aligned == 0, "a part of a prompt that begins at token %d", cached);
+    int shared = sequence.cache().sharedPages();
+    boolean filled = layout.tokensBefore(shared) <= cached;
+    boolean isEnd = sequence.kind() == SequenceStep.Kind.PROMPT_END;
+    boolean complete = !isEnd || shared <= layout.completePages(sequence.lengthAfter());
+    require(filled && complete, "%d shared pages, %d shared tokens", shared, cached);
   }
 
   private void checkPages(SequenceStep sequence) {

@@ -149,6 +149,20 @@ public record CacheLayout(CachePolicy policy, int layers, int kvHeads, int headD
     return ceilDiv(Math.max(keysInPages(length), valuesInPages(length)), pageTokens());
   }
 
+  /**
+   * Pages per layer, the first ones, whose K and V are both there once {@code length} tokens are
+   * cached: nothing that follows writes them again.
+   */
+  public int completePages(int length) {
+    return Math.min(keysInPages(length), valuesInPages(length)) / pageTokens();
+  }
+
+  /** Tokens up to the end of page {@code pages} − 1, those of the sink included. */
+  public int tokensBefore(int pages) {
+    int sink = policy instanceof CachePolicy.Kivi kivi ? kivi.sink() : 0;
+    return pages == 0 ? 0 : sink + pages * pageTokens();
+  }
+
   /** All bytes that a sequence of {@code length} cached tokens holds. */
   public long sequenceBytes(int length) {
     return windowBytes() + (long) layers * pagesPerLayer(length) * pageBytes();

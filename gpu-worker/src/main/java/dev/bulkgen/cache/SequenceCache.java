@@ -46,7 +46,13 @@ public final class SequenceCache {
     return sharedPages;
   }
 
-  /** Begins with {@code tokens} cached tokens and {@code pages} complete pages of every layer. */
+  /**
+   * Begins with cached tokens that another sequence has prefilled.
+   *
+   * @param tokens a multiple of the staging layout's page
+   * @param pages complete pages of every layer that hold no other tokens than these, and that the
+   *     whole prompt of this sequence fills ({@link CacheLayout#completePages})
+   */
   public void beginShared(int tokens, int pages) {
     length = tokens;
     sharedPages = pages;
