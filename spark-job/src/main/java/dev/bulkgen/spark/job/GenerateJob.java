@@ -12,6 +12,7 @@ import dev.bulkgen.spark.plan.PlanFolder;
 import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitPlanner;
 import dev.bulkgen.spark.plugin.EngineHolder;
+import dev.bulkgen.spark.sink.ShardFormat;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.PromptReader;
@@ -67,7 +68,9 @@ public final class GenerateJob {
       // A plan of a run that was killed before it began says nothing of its settings.
       UnitPlan plan =
           earlier.flatMap(known -> folder.read()).orElseGet(() -> freeze(folder, table));
-      ShardIdentity identity = new ShardIdentity(plan.digest(), settings.digest(modelDigest));
+      ShardIdentity identity =
+          new ShardIdentity(
+              plan.digest(), settings.digest(modelDigest), ShardFormat.of(settings.output()));
       TaskSettings task =
           TaskSettings.of(settings, plan, folder.path().toString(), identity, frozen.begun());
       return Optional.of(runUnits(ledger, plan, task, frozen));

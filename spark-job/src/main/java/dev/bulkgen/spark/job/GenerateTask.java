@@ -85,7 +85,6 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
             Storage.of(output, configuration.value()),
             task.resultSchema(),
             task.identity(),
-            settings.output().compression().name(),
             task.answer(),
             unit.unit(),
             String.valueOf(context.taskAttemptId()))) {

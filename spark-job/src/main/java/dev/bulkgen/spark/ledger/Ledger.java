@@ -11,6 +11,7 @@ import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.sink.UnitFacts;
 import dev.bulkgen.spark.storage.Storage;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -178,11 +179,17 @@ public final class Ledger implements AutoCloseable {
     List<String> damaged = new ArrayList<>();
     for (UnitSpec unit : written) {
       if (!committed.containsKey(unit.unit())) {
-        storage.delete(shard(identity, unit));
+        delete(identity, unit);
         damaged.add(identity.fileName(unit.unit()));
       }
     }
     return new Recovery(Map.copyOf(committed), damaged);
+  }
+
+  private void delete(ShardIdentity identity, UnitSpec unit) {
+    List<String> files = new ArrayList<>(identity.format().files(identity.fileName(unit.unit())));
+    Collections.reverse(files);
+    files.forEach(name -> storage.delete(new Path(output, name)));
   }
 
   private void check(SparkContext spark, List<UnitSpec> written, ShardIdentity identity) {

@@ -3,8 +3,6 @@ package dev.bulkgen.spark.ledger;
 import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.sink.UnitFacts;
-import dev.bulkgen.spark.storage.FileChecksum;
-import dev.bulkgen.spark.storage.ParquetFooter;
 import dev.bulkgen.spark.storage.Storage;
 import java.io.Serializable;
 import java.util.ArrayList;
@@ -44,12 +42,11 @@ final class ShardCheckTask extends AbstractFunction2<TaskContext, Iterator<UnitS
 
   private Optional<UnitFacts> soundFacts(Storage storage, UnitSpec unit) {
     Path shard = new Path(output, identity.fileName(unit.unit()));
-    return ParquetFooter.read(storage, shard)
-        .flatMap(
-            footer ->
-                UnitFacts.fromFooter(footer.values(), identity)
-                    .filter(facts -> facts.outputRows() == footer.rows()))
+    return identity
+        .format()
+        .values(storage, shard)
+        .flatMap(values -> UnitFacts.fromValues(values, identity))
         .filter(facts -> facts.unit() == unit.unit() && facts.rows() == unit.rows())
-        .filter(facts -> FileChecksum.matches(storage, shard));
+        .filter(facts -> identity.format().sound(storage, shard));
   }
 }

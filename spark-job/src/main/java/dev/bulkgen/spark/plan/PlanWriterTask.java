@@ -2,6 +2,7 @@ package dev.bulkgen.spark.plan;
 
 import dev.bulkgen.spark.config.Digest;
 import dev.bulkgen.spark.storage.ParquetRowWriter;
+import dev.bulkgen.spark.storage.StagedFile;
 import dev.bulkgen.spark.storage.Storage;
 import java.io.Serializable;
 import java.util.Map;
@@ -33,14 +34,19 @@ final class PlanWriterTask extends AbstractFunction2<TaskContext, Iterator<Inter
   @Override
   public UnitSpec apply(TaskContext context, Iterator<InternalRow> rows) {
     int unit = context.partitionId();
-    Path file = new Path(folder, new UnitSpec(unit, 0, 0, "").fileName());
-    Storage storage = Storage.of(file, configuration.value());
+    Path parent = new Path(folder);
+    Storage storage = Storage.of(parent, configuration.value());
+    StagedFile file =
+        new StagedFile(
+            storage,
+            parent,
+            new UnitSpec(unit, 0, 0, "").fileName(),
+            String.valueOf(context.taskAttemptId()));
     Digest digest = Digest.sha256();
     long count = 0;
     long cost = 0;
-    String attempt = String.valueOf(context.taskAttemptId());
     try (ParquetRowWriter writer =
-        ParquetRowWriter.open(storage, file, attempt, schema, "zstd", Map::of)) {
+        ParquetRowWriter.open(file, storage.configuration(), schema, "zstd", Map::of)) {
       while (rows.hasNext()) {
         InternalRow row = rows.next();
         writer.write(row);

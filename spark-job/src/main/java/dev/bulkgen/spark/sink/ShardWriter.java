@@ -2,34 +2,25 @@ package dev.bulkgen.spark.sink;
 
 import dev.bulkgen.engine.Completion;
 import dev.bulkgen.error.BulkgenException;
-import dev.bulkgen.spark.storage.ParquetRowWriter;
 import dev.bulkgen.spark.storage.Storage;
 import java.io.Closeable;
-import java.util.Locale;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.TreeMap;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.catalyst.InternalRow;
-import org.apache.spark.sql.catalyst.expressions.GenericInternalRow;
-import org.apache.spark.sql.catalyst.expressions.JoinedRow;
-import org.apache.spark.sql.catalyst.expressions.UnsafeProjection;
-import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
-import org.apache.spark.sql.catalyst.util.GenericArrayData;
 import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.unsafe.types.UTF8String;
 
 /**
  * Writes a unit's shard. Called by the task, rows in the order of the input; the file appears whole
  * at {@link #commit} or not at all.
  */
 public final class ShardWriter implements Closeable {
-  private final ResultSchema schema;
   private final ShardIdentity identity;
   private final OptionalInt answerColumn;
   private final int unit;
-  private final ParquetRowWriter writer;
-  private final UnsafeProjection projection;
+  private final OutcomeWriter writer;
   private final TreeMap<String, Long> errors = new TreeMap<>();
   private long rows;
   private long outputRows;
@@ -49,26 +40,22 @@ public final class ShardWriter implements Closeable {
       Storage storage,
       ResultSchema schema,
       ShardIdentity identity,
-      String compression,
       OptionalInt answerColumn,
       int unit,
       String attempt) {
-    this.schema = schema;
     this.identity = identity;
     this.answerColumn = answerColumn;
     this.unit = unit;
-    this.projection = UnsafeProjection.create(schema.type());
     this.writer =
-        ParquetRowWriter.open(
-            storage,
-            new Path(folder, identity.fileName(unit)),
-            attempt,
-            schema.type(),
-            compression,
-            this::footer);
+        identity
+            .format()
+            .open(
+                new ShardPlace(storage, folder, identity.fileName(unit), attempt),
+                schema,
+                this::values);
   }
 
-  private Map<String, String> footer() {
+  private Map<String, String> values() {
     facts =
         new UnitFacts(
             unit,
@@ -80,25 +67,24 @@ public final class ShardWriter implements Closeable {
             answersRight,
             answersKnown,
             "");
-    return facts.toFooter(identity);
+    return facts.toValues(identity);
   }
 
   public void write(RowOutcome outcome) {
     rows++;
-    InternalRow input =
-        outcome.input() == null ? new GenericInternalRow(schema.inputColumns()) : outcome.input();
+    writer.write(outcome);
     if (outcome instanceof RowOutcome.Failed failed) {
       errors.merge(failed.code(), 1L, Long::sum);
-      writeRow(input, errorColumns(failed));
+      outputRows++;
       return;
     }
-    RowOutcome.Generated generated = (RowOutcome.Generated) outcome;
-    for (Completion completion : generated.completions()) {
-      writeRow(input, columns(completion));
+    List<Completion> completions = ((RowOutcome.Generated) outcome).completions();
+    outputRows += completions.size();
+    promptTokens += completions.get(0).usage().promptTokens();
+    for (Completion completion : completions) {
       completionTokens += completion.usage().completionTokens();
     }
-    promptTokens += generated.completions().get(0).usage().promptTokens();
-    compareAnswer(input, generated.completions().get(0));
+    compareAnswer(outcome.input(), completions.get(0));
   }
 
   private void compareAnswer(InternalRow input, Completion completion) {
@@ -110,47 +96,6 @@ public final class ShardWriter implements Closeable {
     if (ExpectedAnswer.begins(completion.text(), answer)) {
       answersRight++;
     }
-  }
-
-  private void writeRow(InternalRow input, GenericInternalRow ours) {
-    UnsafeRow row = projection.apply(new JoinedRow(input, ours));
-    writer.write(row);
-    outputRows++;
-  }
-
-  private GenericInternalRow columns(Completion completion) {
-    Object[] columns = empty();
-    columns[0] = UTF8String.fromString(completion.text());
-    columns[1] = UTF8String.fromString(completion.finishReason().name().toLowerCase(Locale.ROOT));
-    columns[2] = UTF8String.fromString(completion.stopReason());
-    columns[3] =
-        new GenericInternalRow(
-            new Object[] {
-              completion.usage().promptTokens(),
-              completion.usage().completionTokens(),
-              completion.usage().cachedTokens()
-            });
-    columns[4] = completion.sampleIndex();
-    if (schema.tokenIds()) {
-      columns[5] = new GenericArrayData(completion.tokenIds());
-    }
-    return new GenericInternalRow(columns);
-  }
-
-  private GenericInternalRow errorColumns(RowOutcome.Failed failed) {
-    Object[] columns = empty();
-    columns[1] = UTF8String.fromString("error");
-    columns[4] = 0;
-    columns[columns.length - 1] =
-        new GenericInternalRow(
-            new Object[] {
-              UTF8String.fromString(failed.code()), UTF8String.fromString(failed.message())
-            });
-    return new GenericInternalRow(columns);
-  }
-
-  private Object[] empty() {
-    return new Object[schema.type().size() - schema.inputColumns()];
   }
 
   /** Whether an answer column can be compared: it has to be text. */

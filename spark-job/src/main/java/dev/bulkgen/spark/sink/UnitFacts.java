@@ -11,8 +11,8 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
- * What is known of a finished unit; stands in its shard's footer. Only what follows from the rows
- * is here: a second attempt has to write the same bytes.
+ * What is known of a finished unit; stands in its shard. Only what follows from the rows is here: a
+ * second attempt has to write the same bytes.
  *
  * @param rows input rows
  * @param outputRows rows of the shard: a sample each, or one for an error
@@ -39,45 +39,47 @@ public record UnitFacts(
     return errors.values().stream().mapToLong(Long::longValue).sum();
   }
 
-  /** For the footer, beside the digests that say which plan and settings they belong to. */
-  public Map<String, String> toFooter(ShardIdentity identity) {
-    Map<String, String> footer = new TreeMap<>();
-    footer.put(PREFIX + "plan_digest", identity.planDigest());
-    footer.put(PREFIX + "settings_digest", identity.settingsDigest());
-    footer.put(PREFIX + "unit", String.valueOf(unit));
-    footer.put(PREFIX + "rows", String.valueOf(rows));
-    footer.put(PREFIX + "output_rows", String.valueOf(outputRows));
-    footer.put(PREFIX + "prompt_tokens", String.valueOf(promptTokens));
-    footer.put(PREFIX + "completion_tokens", String.valueOf(completionTokens));
-    footer.put(PREFIX + "answers_right", String.valueOf(answersRight));
-    footer.put(PREFIX + "answers_known", String.valueOf(answersKnown));
+  /**
+   * To be kept with the shard, beside the digests that say which plan and settings they belong to.
+   */
+  public Map<String, String> toValues(ShardIdentity identity) {
+    Map<String, String> values = new TreeMap<>();
+    values.put(PREFIX + "plan_digest", identity.planDigest());
+    values.put(PREFIX + "settings_digest", identity.settingsDigest());
+    values.put(PREFIX + "unit", String.valueOf(unit));
+    values.put(PREFIX + "rows", String.valueOf(rows));
+    values.put(PREFIX + "output_rows", String.valueOf(outputRows));
+    values.put(PREFIX + "prompt_tokens", String.valueOf(promptTokens));
+    values.put(PREFIX + "completion_tokens", String.valueOf(completionTokens));
+    values.put(PREFIX + "answers_right", String.valueOf(answersRight));
+    values.put(PREFIX + "answers_known", String.valueOf(answersKnown));
     try {
-      footer.put(PREFIX + "errors", JSON.writeValueAsString(errors));
+      values.put(PREFIX + "errors", JSON.writeValueAsString(errors));
     } catch (JsonProcessingException e) {
       throw new IllegalStateException("a map of counts is always JSON", e);
     }
-    return footer;
+    return values;
   }
 
-  /** Empty where the footer is not of this plan, these settings, or not ours at all. */
-  public static Optional<UnitFacts> fromFooter(Map<String, String> footer, ShardIdentity identity) {
-    if (!identity.planDigest().equals(footer.get(PREFIX + "plan_digest"))
-        || !identity.settingsDigest().equals(footer.get(PREFIX + "settings_digest"))) {
+  /** Empty where they are not of this plan, these settings, or not ours at all. */
+  public static Optional<UnitFacts> fromValues(Map<String, String> values, ShardIdentity identity) {
+    if (!identity.planDigest().equals(values.get(PREFIX + "plan_digest"))
+        || !identity.settingsDigest().equals(values.get(PREFIX + "settings_digest"))) {
       return Optional.empty();
     }
     try {
       return Optional.of(
           new UnitFacts(
-              Integer.parseInt(footer.get(PREFIX + "unit")),
-              number(footer, "rows"),
-              number(footer, "output_rows"),
+              Integer.parseInt(values.get(PREFIX + "unit")),
+              number(values, "rows"),
+              number(values, "output_rows"),
               JSON.readValue(
-                  footer.get(PREFIX + "errors"), new TypeReference<TreeMap<String, Long>>() {}),
-              number(footer, "prompt_tokens"),
-              number(footer, "completion_tokens"),
-              number(footer, "answers_right"),
-              number(footer, "answers_known"),
-              footer.get(FileChecksum.KEY)));
+                  values.get(PREFIX + "errors"), new TypeReference<TreeMap<String, Long>>() {}),
+              number(values, "prompt_tokens"),
+              number(values, "completion_tokens"),
+              number(values, "answers_right"),
+              number(values, "answers_known"),
+              values.get(FileChecksum.KEY)));
     } catch (JsonProcessingException | RuntimeException e) {
       return Optional.empty();
     }
@@ -96,7 +98,7 @@ public record UnitFacts(
         digits);
   }
 
-  private static long number(Map<String, String> footer, String name) {
-    return Long.parseLong(footer.get(PREFIX + name));
+  private static long number(Map<String, String> values, String name) {
+    return Long.parseLong(values.get(PREFIX + name));
   }
 }

@@ -1,15 +1,12 @@
 package dev.bulkgen.spark.storage;
 
 import dev.bulkgen.error.BulkgenException;
-import dev.bulkgen.error.ErrorCode;
-import java.io.Closeable;
 import java.io.IOException;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Supplier;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.Path;
 import org.apache.parquet.hadoop.ParquetFileWriter;
 import org.apache.parquet.hadoop.ParquetWriter;
 import org.apache.parquet.hadoop.api.WriteSupport;
@@ -25,44 +22,32 @@ import org.apache.spark.sql.types.StructType;
  * One Parquet file of Spark rows, with facts of ours in the footer. The file appears under its name
  * when it is committed and not before. The same rows give the same file, to the byte.
  */
-public final class ParquetRowWriter implements Closeable {
+public final class ParquetRowWriter implements RowWriter {
   /** Large enough for good compression, small enough for one writer a task slot in a 1 GB heap. */
   private static final long ROW_GROUP_BYTES = 16L << 20;
 
-  private final Storage storage;
-  private final Path target;
-  private final Path temporary;
-  private final StorageFile file;
+  private final StagedFile staged;
+  private final StableFile file;
   private final ParquetWriter<InternalRow> writer;
   private boolean closed;
 
-  private ParquetRowWriter(
-      Storage storage,
-      Path target,
-      Path temporary,
-      StorageFile file,
-      ParquetWriter<InternalRow> writer) {
-    this.storage = storage;
-    this.target = target;
-    this.temporary = temporary;
+  private ParquetRowWriter(StagedFile staged, StableFile file, ParquetWriter<InternalRow> writer) {
+    this.staged = staged;
     this.file = file;
     this.writer = writer;
   }
 
   /**
-   * @param attempt makes the temporary name one's own, so that two attempts never share a file
    * @param footer asked once, when the last row is written
    * @throws BulkgenException STORAGE_FAILED
    */
   public static ParquetRowWriter open(
-      Storage storage,
-      Path target,
-      String attempt,
+      StagedFile staged,
+      Configuration base,
       StructType schema,
       String compression,
       Supplier<Map<String, String>> footer) {
-    Path temporary = new Path(target.getParent(), "_temporary-" + attempt + "-" + target.getName());
-    Configuration configuration = new Configuration(storage.configuration());
+    Configuration configuration = new Configuration(base);
     ParquetWriteSupport.setSchema(schema, configuration);
     configuration.set("spark.sql.parquet.writeLegacyFormat", "false");
     configuration.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS");
@@ -70,7 +55,7 @@ public final class ParquetRowWriter implements Closeable {
     configuration.set("spark.sql.parquet.variant.annotateLogicalType.enabled", "true");
     configuration.set("spark.sql.parquet.annotateVariantLogicalType", "true");
     try {
-      StorageFile file = new StorageFile(storage, temporary);
+      StableFile file = new StableFile(staged);
       ParquetWriter<InternalRow> writer =
           new Builder(file, footer)
               .withConf(configuration)
@@ -79,37 +64,36 @@ public final class ParquetRowWriter implements Closeable {
               .withRowGroupSize(ROW_GROUP_BYTES)
               .withWriteMode(ParquetFileWriter.Mode.OVERWRITE)
               .build();
-      return new ParquetRowWriter(storage, target, temporary, file, writer);
+      return new ParquetRowWriter(staged, file, writer);
     } catch (IOException e) {
-      throw failure(temporary, e);
+      throw staged.failure(e);
     }
   }
 
+  @Override
   public void write(InternalRow row) {
     try {
       writer.write(row);
     } catch (IOException e) {
-      throw failure(temporary, e);
+      throw staged.failure(e);
     }
   }
 
   /**
-   * Ends the file and gives it its name.
-   *
    * @return its {@link FileChecksum}
    */
+  @Override
   public String commit() {
     try {
       closed = true;
       writer.close();
     } catch (IOException e) {
-      throw failure(temporary, e);
+      throw staged.failure(e);
     }
-    storage.moveOver(temporary, target);
+    staged.commit();
     return file.stream.checksum();
   }
 
-  /** Without a commit before, nothing stays behind. */
   @Override
   public void close() {
     if (closed) {
@@ -121,19 +105,14 @@ public final class ParquetRowWriter implements Closeable {
     } catch (IOException | RuntimeException e) {
       // The file is deleted below; what went wrong first is on its way to the caller.
     }
-    storage.delete(temporary);
-  }
-
-  private static BulkgenException failure(Path file, IOException e) {
-    return new BulkgenException(
-        ErrorCode.STORAGE_FAILED, "cannot write " + file + ": " + e.getMessage(), e);
+    staged.discard();
   }
 
   private static final class Builder extends ParquetWriter.Builder<InternalRow, Builder> {
-    private final StorageFile file;
+    private final StableFile file;
     private final Supplier<Map<String, String>> footer;
 
-    Builder(StorageFile file, Supplier<Map<String, String>> footer) {
+    Builder(StableFile file, Supplier<Map<String, String>> footer) {
       super(file);
       this.file = file;
       this.footer = footer;
@@ -151,10 +130,10 @@ public final class ParquetRowWriter implements Closeable {
   }
 
   private static final class FooterWriteSupport extends ParquetWriteSupport {
-    private final StorageFile file;
+    private final StableFile file;
     private final Supplier<Map<String, String>> footer;
 
-    FooterWriteSupport(StorageFile file, Supplier<Map<String, String>> footer) {
+    FooterWriteSupport(StableFile file, Supplier<Map<String, String>> footer) {
       this.file = file;
       this.footer = footer;
     }
@@ -169,19 +148,17 @@ public final class ParquetRowWriter implements Closeable {
     }
   }
 
-  private static final class StorageFile implements OutputFile {
-    private final Storage storage;
-    private final Path path;
+  private static final class StableFile implements OutputFile {
+    private final StagedFile staged;
     private StableFooterStream stream;
 
-    StorageFile(Storage storage, Path path) {
-      this.storage = storage;
-      this.path = path;
+    StableFile(StagedFile staged) {
+      this.staged = staged;
     }
 
     @Override
     public PositionOutputStream create(long blockSizeHint) throws IOException {
-      stream = new StableFooterStream(HadoopStreams.wrap(storage.create(path)));
+      stream = new StableFooterStream(HadoopStreams.wrap(staged.create()));
       return stream;
     }
 
