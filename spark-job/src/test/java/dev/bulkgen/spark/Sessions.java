@@ -1,5 +1,6 @@
 package dev.bulkgen.spark;
 
+import java.nio.file.Path;
 import org.apache.spark.sql.SparkSession;
 
 /** Spark in the test's own JVM. */
@@ -16,6 +17,7 @@ public final class Sessions {
         // Compiling a plan takes longer than running it over a test's few rows.
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+        .config("spark.sql.warehouse.dir", Path.of("target/warehouse").toAbsolutePath().toString())
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .getOrCreate();

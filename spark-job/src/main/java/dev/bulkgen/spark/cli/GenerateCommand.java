@@ -7,17 +7,15 @@ import dev.bulkgen.config.Settings;
 import dev.bulkgen.config.SettingsReader;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
-import dev.bulkgen.model.GenerationDefaults;
-import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.DataSettings;
 import dev.bulkgen.spark.config.JobSetting;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.LocalPaths;
 import dev.bulkgen.spark.config.SettingCatalogue;
 import dev.bulkgen.spark.job.GenerateJob;
 import dev.bulkgen.spark.job.JobConsole;
 import dev.bulkgen.spark.job.JobReport;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -131,16 +129,8 @@ final class GenerateCommand implements Callable<Integer> {
     console.out().print(report.render());
     String output = settings.output().path();
     console.out().printf("Results are in %s: spark.read.parquet(\"%s\")%n", output, output);
-    if (report.outcome() == JobReport.Outcome.DONE) {
-      return ExitCode.DONE;
-    }
-    throw BulkgenException.of(
-        ErrorCode.TOO_MANY_ROW_ERRORS,
-        "stopped: %d of %d rows failed, more than --max-error-rate %s; finished units are kept, see"
-            + " the column 'error'",
-        report.failedRows(),
-        report.plannedRows(),
-        settings.run().maxErrorRate());
+    report.requireDone(settings.run().maxErrorRate());
+    return ExitCode.DONE;
   }
 
   /** The command line goes before the file, the file before what the model's authors advise. */
@@ -153,13 +143,7 @@ final class GenerateCommand implements Callable<Integer> {
       given = given.orElse(reader.read(Path.of(file), mistakes));
     }
     given = absolutePaths(given).orElse(given);
-    // Mistakes of the user's are told before the model's files are looked at.
-    JobSettings checked = JobSettingsReader.read(given, GenerationDefaults.none(), mistakes);
-    Path model = checked.engine().model();
-    return Files.isDirectory(model)
-        ? JobSettingsReader.read(
-            given, ModelFolder.describe(model).generationDefaults(), new Mistakes())
-        : checked;
+    return JobSettingsReader.resolve(given, mistakes);
   }
 
   private Map<String, List<String>> commandLine() {
@@ -180,17 +164,9 @@ final class GenerateCommand implements Callable<Integer> {
     Map<String, String> paths = new LinkedHashMap<>();
     for (Setting<String> setting :
         List.of(EngineSettings.MODEL, DataSettings.INPUT, DataSettings.OUTPUT)) {
-      given.find(setting).ifPresent(path -> paths.put(setting.name(), absolute(path)));
+      given.find(setting).ifPresent(path -> paths.put(setting.name(), LocalPaths.absolute(path)));
     }
     return JobSettingsReader.reader().parseSpelled(paths, "command line");
-  }
-
-  /** A path without a scheme is one of this machine, seen from where the command was typed. */
-  private static String absolute(String path) {
-    boolean hasScheme = path.matches("[A-Za-z][A-Za-z0-9+.-]*:/.*");
-    return hasScheme || path.isBlank()
-        ? path
-        : Path.of(path).toAbsolutePath().normalize().toString();
   }
 
   private static SparkSession session(JobSettings settings) {

@@ -8,6 +8,7 @@ import dev.bulkgen.config.Settings;
 import dev.bulkgen.config.SettingsReader;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.model.GenerationDefaults;
+import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
 import dev.bulkgen.sampling.SamplingSettings;
@@ -15,6 +16,8 @@ import dev.bulkgen.spark.config.InputSettings.PromptForm;
 import dev.bulkgen.spark.config.InputSettings.Wrapping;
 import dev.bulkgen.spark.config.OutputSettings.TokenIdColumn;
 import dev.bulkgen.spark.config.RunSettings.Mode;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -53,6 +56,21 @@ public final class JobSettingsReader {
   public static JobSettings read(Map<String, String> spelled) {
     return read(
         READER.parseSpelled(spelled, "job settings"), GenerationDefaults.none(), new Mistakes());
+  }
+
+  /**
+   * Reads as a driver does: what is absent is taken from what the model's authors advise, then from
+   * the defaults. Mistakes of the user's are told before the model's files are looked at.
+   *
+   * @param mistakes found before, told together with those found here
+   * @throws BulkgenException SETTING_UNKNOWN, SETTING_INVALID listing every mistake
+   */
+  public static JobSettings resolve(Settings given, Mistakes mistakes) {
+    JobSettings checked = read(given, GenerationDefaults.none(), mistakes);
+    Path model = checked.engine().model();
+    return Files.isDirectory(model)
+        ? read(given, ModelFolder.describe(model).generationDefaults(), new Mistakes())
+        : checked;
   }
 
   /**

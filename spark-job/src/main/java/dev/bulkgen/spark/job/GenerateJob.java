@@ -15,6 +15,7 @@ import dev.bulkgen.spark.plugin.EngineHolder;
 import dev.bulkgen.spark.sink.ShardFormat;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;
+import dev.bulkgen.spark.source.PromptInput;
 import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.source.PromptTable;
@@ -25,6 +26,7 @@ import java.time.LocalDateTime;
 import java.time.temporal.ChronoUnit;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.apache.spark.sql.SparkSession;
 
 /**
@@ -35,11 +37,24 @@ public final class GenerateJob {
   private final SparkSession session;
   private final JobSettings settings;
   private final JobConsole console;
+  private final Supplier<PromptInput> source;
 
   public GenerateJob(SparkSession session, JobSettings settings, JobConsole console) {
+    this(session, settings, console, () -> PromptInput.files(session, settings.input()));
+  }
+
+  /**
+   * @param source of the rows, in place of the settings' input; asked once
+   */
+  public GenerateJob(
+      SparkSession session,
+      JobSettings settings,
+      JobConsole console,
+      Supplier<PromptInput> source) {
     this.session = session;
     this.settings = settings;
     this.console = console;
+    this.source = source;
   }
 
   /**
@@ -48,26 +63,33 @@ public final class GenerateJob {
    */
   public Optional<JobReport> run() {
     String modelDigest = ModelFolder.open(settings.engine().model()).digest();
-    PromptTable table = PromptSource.open(session, settings.input());
-    checkColumns(table);
+    PromptInput input = source.get();
+    checkColumns(input);
     if (settings.run().mode() == RunSettings.Mode.DRY_RUN) {
-      dryRun(table);
+      dryRun(PromptSource.open(session, settings.input()));
       return Optional.empty();
     }
     LocalDateTime now = LocalDateTime.now().truncatedTo(ChronoUnit.SECONDS);
-    FrozenSettings asked =
-        new FrozenSettings(settings.rowValues(), modelDigest, table.digest(), now);
     try (Ledger ledger =
         Ledger.open(
             settings.output().path(),
             settings.run().resume(),
             session.sparkContext().hadoopConfiguration())) {
+      Optional<PromptTable> fresh =
+          ledger.isBegun() ? Optional.empty() : Optional.of(input.freeze(ledger.storage()));
+      String inputDigest = fresh.map(PromptTable::digest).orElseGet(input::digest);
+      FrozenSettings asked =
+          new FrozenSettings(settings.rowValues(), modelDigest, inputDigest, now);
       Optional<FrozenSettings> earlier = ledger.earlierRun(asked);
       FrozenSettings frozen = earlier.orElse(asked);
       PlanFolder folder = new PlanFolder(ledger.storage(), ledger.planFolder());
       // A plan of a run that was killed before it began says nothing of its settings.
       UnitPlan plan =
-          earlier.flatMap(known -> folder.read()).orElseGet(() -> freeze(folder, table));
+          earlier
+              .flatMap(known -> folder.read())
+              .orElseGet(
+                  () -> freeze(folder, fresh.orElseGet(() -> input.freeze(ledger.storage()))));
+      input.release(ledger.storage());
       ShardIdentity identity =
           new ShardIdentity(
               plan.digest(), settings.digest(modelDigest), ShardFormat.of(settings.output()));
@@ -77,12 +99,11 @@ public final class GenerateJob {
     }
   }
 
-  private void checkColumns(PromptTable table) {
-    PromptReader prompts =
-        PromptReader.create(settings.input(), table.format(), table.inputSchema());
+  private void checkColumns(PromptInput input) {
+    PromptReader prompts = PromptReader.create(settings.input(), input.format(), input.schema());
     requireTextFiles(prompts);
-    ResultColumns.of(settings, prompts, table.inputSchema());
-    Columns columns = new Columns(table.inputSchema());
+    ResultColumns.of(settings, prompts, input.schema());
+    Columns columns = new Columns(input.schema());
     settings.input().idColumn().ifPresent(name -> columns.require(name, "id-column"));
     settings.input().answerColumn().ifPresent(name -> ResultColumns.requireText(columns, name));
   }

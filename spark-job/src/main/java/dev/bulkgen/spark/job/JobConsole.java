@@ -1,6 +1,8 @@
 package dev.bulkgen.spark.job;
 
 import java.io.PrintStream;
+import org.apache.logging.log4j.Level;
+import org.apache.logging.log4j.Logger;
 
 /**
  * Where a job talks to people.
@@ -14,6 +16,12 @@ public record JobConsole(PrintStream out, PrintStream err, Kind kind) {
   public enum Kind {
     TERMINAL,
     FILE
+  }
+
+  /** Where nobody watches a console: plans, progress and warnings go into a log. */
+  public static JobConsole log(Logger log) {
+    PrintStream lines = LogStream.of(log, Level.INFO);
+    return new JobConsole(lines, lines, Kind.FILE);
   }
 
   PrintStream progress() {

@@ -3,6 +3,8 @@ package dev.bulkgen.spark.job;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.bulkgen.config.ByteSize;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.plugin.EngineFigures;
 import dev.bulkgen.spark.sink.UnitFacts;
 import java.util.List;
@@ -75,6 +77,21 @@ public record JobReport(
 
   private double rate(long tokens) {
     return seconds > 0 ? tokens / seconds : 0;
+  }
+
+  /**
+   * @throws BulkgenException TOO_MANY_ROW_ERRORS if more rows failed than the job allows
+   */
+  public void requireDone(double maxErrorRate) {
+    if (outcome != Outcome.DONE) {
+      throw BulkgenException.of(
+          ErrorCode.TOO_MANY_ROW_ERRORS,
+          "stopped: %d of %d rows failed, more than max-error-rate %s; finished units are kept, see"
+              + " the column 'error'",
+          failedRows(),
+          plannedRows,
+          maxErrorRate);
+    }
   }
 
   public String toJson() {

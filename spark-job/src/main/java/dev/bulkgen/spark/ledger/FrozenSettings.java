@@ -74,7 +74,7 @@ public record FrozenSettings(
       changes.add("model: the files are not those the folder was begun with");
     }
     if (!inputDigest.equals(now.inputDigest())) {
-      changes.add("input: the files are not those the folder was begun with");
+      changes.add("input: it is not what the folder was begun with");
     }
     return changes;
   }

@@ -109,6 +109,16 @@ public final class Ledger implements AutoCloseable {
     return new Path(new Path(folder, OWN_FOLDER), "settings.json");
   }
 
+  /** Whether the folder holds a run that can be resumed. */
+  public boolean isBegun() {
+    return storage.exists(settingsFile(output));
+  }
+
+  /** Where the rows of an input that nothing else keeps are written down. */
+  public static Path inputFolder(Path output) {
+    return new Path(new Path(output, OWN_FOLDER), "input");
+  }
+
   public Storage storage() {
     return storage;
   }
@@ -127,10 +137,10 @@ public final class Ledger implements AutoCloseable {
    * @throws BulkgenException SETTINGS_CHANGED naming what differs
    */
   public Optional<FrozenSettings> earlierRun(FrozenSettings now) {
-    Path file = settingsFile(output);
-    if (!storage.exists(file)) {
+    if (!isBegun()) {
       return Optional.empty();
     }
+    Path file = settingsFile(output);
     FrozenSettings before = FrozenSettings.fromJson(storage.readText(file), file.toString());
     List<String> changes = before.changes(now);
     if (!changes.isEmpty()) {
@@ -276,7 +286,7 @@ public final class Ledger implements AutoCloseable {
   @Override
   public void close() {
     lock.close();
-    if (!storage.exists(settingsFile(output))) {
+    if (!isBegun()) {
       storage.delete(new Path(output, OWN_FOLDER));
       if (!found && storage.list(output).isEmpty()) {
         storage.delete(output);

@@ -18,11 +18,11 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 
 /** One run of a job with the real engine on a tiny trained model. */
-final class JobRun {
+public final class JobRun {
   private static final String[] NAMES =
       "ada alan alice amir ana anders anita anna ari arun astrid aya ben bianca boris".split(" ");
 
-  private static final String MODEL =
+  public static final String MODEL =
       Path.of("../examples/models/recall").toAbsolutePath().normalize().toString();
 
   private final SparkSession session;
@@ -64,18 +64,18 @@ final class JobRun {
   }
 
   /** Rows as JSON, sorted: what is there, whatever file it is in. */
-  static List<String> rows(SparkSession session, Path output) {
+  public static List<String> rows(SparkSession session, Path output) {
     List<String> rows =
         new ArrayList<>(session.read().parquet(output.toString()).toJSON().collectAsList());
     rows.sort(null);
     return rows;
   }
 
-  static List<Row> read(SparkSession session, Path output) {
+  public static List<Row> read(SparkSession session, Path output) {
     return session.read().parquet(output.toString()).collectAsList();
   }
 
-  static Map<String, byte[]> shards(Path output) throws IOException {
+  public static Map<String, byte[]> shards(Path output) throws IOException {
     Map<String, byte[]> shards = new TreeMap<>();
     try (Stream<Path> files = Files.list(output)) {
       for (Path file : files.filter(f -> f.getFileName().toString().startsWith("part-")).toList()) {
@@ -86,7 +86,7 @@ final class JobRun {
   }
 
   /** Documents of facts that ask for one of them, as the model was trained on. */
-  static Path prompts(Path file, int count) throws IOException {
+  public static Path prompts(Path file, int count) throws IOException {
     Random random = new Random(7);
     List<String> lines = new ArrayList<>();
     for (int row = 0; row < count; row++) {

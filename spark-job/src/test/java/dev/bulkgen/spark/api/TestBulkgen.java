@@ -1,0 +1,210 @@
+package dev.bulkgen.spark.api;
+
+import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.expr;
+import static org.apache.spark.sql.functions.udf;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.job.JobReport;
+import dev.bulkgen.spark.job.JobRun;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.api.java.UDF1;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.util.LongAccumulator;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TestBulkgen {
+  private static final SparkSession SPARK = Sessions.shared();
+  private static final int ROWS = 24;
+
+  @TempDir Path folder;
+
+  private Path output;
+  private Path file;
+  private Dataset<Row> rows;
+
+  @BeforeEach
+  void prepare() throws Exception {
+    output = folder.resolve("out put");
+    file = JobRun.prompts(folder.resolve("in.jsonl"), ROWS);
+    rows = SPARK.read().json(file.toString());
+  }
+
+  private Bulkgen bulkgen() {
+    return Bulkgen.on(SPARK)
+        .model(JobRun.MODEL)
+        .kvCache("kivi2")
+        .maxTokens(4)
+        .temperature(0)
+        .set("memory", "64MB")
+        .set("max-batch", "16")
+        .set("unit-rows", "10")
+        .idColumn("id");
+  }
+
+  private Bulkgen there() {
+    return bulkgen().output(output.toString());
+  }
+
+  private static Map<String, String> texts(Dataset<Row> results) {
+    Map<String, String> texts = new TreeMap<>();
+    results
+        .collectAsList()
+        .forEach(row -> texts.put(row.getAs("id"), row.<String>getAs("generated_text")));
+    return texts;
+  }
+
+  @Test
+  void testDataFrameAndFileGiveTheSameTexts() {
+    Dataset<Row> results = there().generate(rows.repartition(5));
+    assertEquals(
+        List.of("answer", "id", "prompt", "generated_text"),
+        List.of(results.columns()).subList(0, 4));
+    Map<String, String> texts = texts(results);
+    assertEquals(ROWS, texts.size());
+    assertEquals(
+        texts,
+        texts(bulkgen().output(folder.resolve("file").toString()).generate(file.toString())));
+    assertTrue(Files.exists(output.resolve("_SUCCESS")));
+    assertFalse(Files.exists(output.resolve("_bulkgen/input")), "the plan holds the rows");
+  }
+
+  @Test
+  void testSecondCallRunsOnlyWhatIsMissing() throws Exception {
+    assertEquals(3, there().run(rows).plannedUnits());
+    Map<String, byte[]> shards = JobRun.shards(output);
+    String lost = shards.keySet().iterator().next();
+    Files.delete(output.resolve(lost));
+    // The same rows in another order and other partitions.
+    JobReport again = there().run(rows.repartition(7).sortWithinPartitions(col("id").desc()));
+    assertEquals(2, again.reusedUnits());
+    JobRun.shards(output)
+        .forEach((name, bytes) -> assertArrayEquals(shards.get(name), bytes, name));
+    assertEquals(3, there().run(rows).reusedUnits());
+  }
+
+  @Test
+  void testOtherRowsAreRefused() {
+    there().run(rows);
+    BulkgenException e =
+        assertThrows(BulkgenException.class, () -> there().run(rows.where("id > 'r001'")));
+    assertEquals(ErrorCode.SETTINGS_CHANGED, e.code());
+    assertTrue(e.getMessage().contains("input: it is not what"), e.getMessage());
+  }
+
+  @Test
+  void testWithoutOutputTheSameCallFindsItsFolderAgain() {
+    Dataset<Row> results = bulkgen().generate(rows);
+    assertEquals(ROWS, results.count());
+    assertEquals(3, bulkgen().run(rows.repartition(3)).reusedUnits());
+    Dataset<Row> others = bulkgen().maxTokens(3).generate(rows);
+    assertNotEquals(results.inputFiles()[0], others.inputFiles()[0]);
+    assertTrue(results.inputFiles()[0].contains("/target/warehouse/bulkgen/"));
+  }
+
+  @Test
+  void testNamedRowsAreNotRunAgain() {
+    LongAccumulator runs = SPARK.sparkContext().longAccumulator();
+    Dataset<Row> drawn =
+        rows.withColumn("draw", expr("rand()"))
+            .withColumn(
+                "prompt",
+                udf(
+                        (UDF1<String, String>)
+                            prompt -> {
+                              runs.add(1);
+                              return prompt;
+                            },
+                        DataTypes.StringType)
+                    .asNondeterministic()
+                    .apply(col("prompt")));
+    there().inputName("drawn once").run(drawn);
+    assertEquals(ROWS, runs.value());
+    assertEquals(3, there().inputName("drawn once").run(drawn).reusedUnits());
+    assertEquals(ROWS, runs.value());
+    assertEquals(
+        ErrorCode.SETTINGS_CHANGED,
+        assertThrows(BulkgenException.class, () -> there().run(drawn)).code());
+  }
+
+  @Test
+  void testSessionsTimeZoneChangesNothing() {
+    Dataset<Row> timed = rows.withColumn("at", expr("timestamp_seconds(1700000000)")).limit(3);
+    there().run(timed);
+    SparkSession elsewhere = SPARK.newSession();
+    elsewhere.conf().set("spark.sql.session.timeZone", "Asia/Tokyo");
+    elsewhere.conf().set("spark.sql.ansi.enabled", "false");
+    Dataset<Row> same =
+        elsewhere
+            .read()
+            .json(file.toString())
+            .withColumn("at", expr("timestamp_seconds(1700000000)"))
+            .limit(3);
+    assertEquals(1, Bulkgen.on(elsewhere).set(settings()).run(same).reusedUnits());
+  }
+
+  private Map<String, String> settings() {
+    return Map.of(
+        "model", JobRun.MODEL,
+        "kv-cache", "kivi2",
+        "max-tokens", "4",
+        "temperature", "0",
+        "memory", "64MB",
+        "max-batch", "16",
+        "unit-rows", "10",
+        "id-column", "id",
+        "output", output.toString());
+  }
+
+  @Test
+  void testSessionGivesWhatTheCallDoesNot() {
+    SparkSession session = SPARK.newSession();
+    settings().forEach((name, value) -> session.conf().set("spark.bulkgen." + name, value));
+    Dataset<Row> results = Bulkgen.on(session).maxTokens(2).generate(file.toString());
+    results
+        .select("usage.completion_tokens")
+        .collectAsList()
+        .forEach(row -> assertEquals(2, row.getInt(0)));
+  }
+
+  @Test
+  void testAllMistakesAtOnce() {
+    BulkgenException e =
+        assertThrows(
+            BulkgenException.class,
+            () -> there().set("temprature", "1").set("top-p", "2").set("master", "x").run(rows));
+    for (String part :
+        List.of("did you mean temperature?", "top-p: 2", "'master' belongs to the command line")) {
+      assertTrue(e.getMessage().contains(part), part + " in " + e.getMessage());
+    }
+    assertFalse(Files.exists(output));
+  }
+
+  @Test
+  void testNoRowsAndNoColumnAreRefusedAndLeaveNothing() {
+    assertEquals(
+        ErrorCode.INPUT_INVALID,
+        assertThrows(BulkgenException.class, () -> there().run(rows.limit(0))).code());
+    assertEquals(
+        ErrorCode.COLUMN_NOT_FOUND,
+        assertThrows(BulkgenException.class, () -> there().run(rows.drop("prompt"))).code());
+    assertFalse(Files.exists(output));
+  }
+}
