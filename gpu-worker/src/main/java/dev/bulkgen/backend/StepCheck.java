@@ -119,6 +119,14 @@ public record StepCheck(
     }
   }
 
+  /** A step to decode that has no token where the step before has drawn none. */
+  public static BulkgenException noToken(int slot) {
+    return BulkgenException.of(
+        ErrorCode.INTERNAL,
+        "a step to decode in slot %d has no token, and the step before has drawn none there",
+        slot);
+  }
+
   /** A row of the residual stream that is no longer finite. */
   public static BulkgenException notFinite(int position) {
     return BulkgenException.of(

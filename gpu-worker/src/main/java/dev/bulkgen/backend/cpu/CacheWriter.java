@@ -19,15 +19,17 @@ final class CacheWriter {
   private static final int HALF = Short.BYTES;
 
   private final CacheLayout layout;
+  private final CacheLayout staging;
   private final CachePolicy.Kivi kivi;
   private final int headDim;
   private final int tileLength;
   private final short[] row; // [headDim]
-  private final short[] tile; // [headDim][16]
+  private final short[] tile; // [headDim][16], or [16][headDim]
   private final CodedStage stage;
 
   CacheWriter(CacheLayout layout) {
     this.layout = layout;
+    staging = layout.staging();
     this.kivi = layout.policy() instanceof CachePolicy.Kivi policy ? policy : null;
     headDim = layout.headDim();
     tileLength = headDim * TOKEN_TILE;
@@ -94,69 +96,147 @@ final class CacheWriter {
   }
 
   /**
-   * Keeps a whole prompt of {@code length} tokens.
+   * New tokens of a prompt, widened.
    *
+   * @param first position of the first, a multiple of a staging page
+   * @param end the position after the last
    * @param keys tiles [tokens/16][headDim][16] from {@code keyOffset} on
    * @param values panels [ceil(headDim/16)][panelStride/16][16], the first token's at {@code
    *     valueOffset}
    */
-  void storePrompt(
-      CpuCacheStore.Part part,
-      int length,
+  record PromptTokens(
+      int first,
+      int end,
       float[] keys,
       int keyOffset,
       float[] values,
       int valueOffset,
       int panelStride) {
-    storeKeys(part, length, keys, keyOffset);
-    int sink = kivi == null ? 0 : kivi.sink();
-    int valuesCoded = kivi == null ? 0 : layout.valuesInPages(length);
-    for (int position = 0; position < length; position++) {
-      int from = valueOffset + position * TOKEN_TILE;
-      boolean coded = position >= sink && position < sink + valuesCoded;
-      for (int d = 0; d < headDim; d++) {
-        float value = values[from + d / TOKEN_TILE * panelStride + d % TOKEN_TILE];
-        if (coded) {
-          stage.value[d] = value;
-        } else {
-          row[d] = Float16.fromFloat(value);
-        }
-      }
-      if (coded) {
-        stage.encodeValue(part, position - sink);
-      } else if (kivi != null) {
-        part.writeWindow(valueAt(position), row, 0, headDim);
-      } else {
-        int at = layout.fp16ValueOffset() + position % layout.pageTokens() * headDim * HALF;
-        part.writePage(position / layout.pageTokens(), at, row, 0, headDim);
-      }
+
+    private float value(int position, int d) {
+      int panel = valueOffset + d / TOKEN_TILE * panelStride;
+      return values[panel + (position - first) * TOKEN_TILE + d % TOKEN_TILE];
     }
   }
 
-  private void storeKeys(CpuCacheStore.Part part, int length, float[] keys, int keyOffset) {
-    int sink = kivi == null ? 0 : kivi.sink();
-    int coded = kivi == null ? 0 : layout.keysInPages(length);
-    for (int j = 0; j < coded; j += kivi.group()) {
-      int from = keyOffset + (sink + j) * headDim;
-      System.arraycopy(keys, from, stage.keyTiles, 0, kivi.group() * headDim);
+  /**
+   * Keeps new tokens of a prompt: exactly, in the pages that are held for that, and if they end the
+   * prompt, the whole of it as the policy has it, but for the pages that another has filled.
+   */
+  void keepPrompt(CpuCacheStore.Part part, PromptTokens tokens, boolean isEnd) {
+    int end = Math.min(tokens.end, part.exactPages() * staging.pageTokens());
+    for (int position = tokens.first; position < end; position += TOKEN_TILE) {
+      int page = position / staging.pageTokens();
+      int slot = position % staging.pageTokens();
+      newKeys(tokens, position);
+      part.writeExact(page, keyOffset(slot, 0), tile, 0, tileLength);
+      int count = Math.min(TOKEN_TILE, tokens.end - position);
+      for (int i = 0; i < count; i++) {
+        newValue(tokens, position + i, tile, i * headDim);
+      }
+      int at = staging.fp16ValueOffset() + slot * headDim * HALF;
+      part.writeExact(page, at, tile, 0, count * headDim);
+    }
+    if (kivi != null && isEnd) {
+      storeKeys(part, tokens);
+      storeValues(part, tokens);
+    }
+  }
+
+  private void storeKeys(CpuCacheStore.Part part, PromptTokens tokens) {
+    int sink = kivi.sink();
+    int coded = layout.keysInPages(tokens.end);
+    for (int j = part.sharedPages() * layout.pageTokens(); j < coded; j += kivi.group()) {
+      for (int t = 0; t < kivi.group(); t += TOKEN_TILE) {
+        stageKeys(part, tokens, sink + j + t, t * headDim);
+      }
       stage.encodeKeys(part, j);
     }
-    for (int position = 0; position < length; position += TOKEN_TILE) {
-      if (position >= sink && position < sink + coded) {
-        continue;
-      }
-      for (int i = 0; i < tileLength; i++) {
-        tile[i] = Float16.fromFloat(keys[keyOffset + position * headDim + i]);
-      }
-      if (kivi == null) {
-        int at = keyOffset(position % layout.pageTokens(), 0);
-        part.writePage(position / layout.pageTokens(), at, tile, 0, tileLength);
-      } else if (position < sink) {
-        part.writeWindow(keyOffset(position, 0), tile, 0, tileLength);
+    windowKeys(part, tokens, 0, Math.min(sink, tokens.end));
+    windowKeys(part, tokens, sink + coded, tokens.end);
+  }
+
+  private void stageKeys(CpuCacheStore.Part part, PromptTokens tokens, int position, int at) {
+    if (position >= tokens.first) {
+      int from = tokens.keyOffset + (position - tokens.first) * headDim;
+      System.arraycopy(tokens.keys, from, stage.keyTiles, at, tileLength);
+      return;
+    }
+    exactKeys(part, position);
+    for (int i = 0; i < tileLength; i++) {
+      stage.keyTiles[at + i] = Float16.toFloat(tile[i]);
+    }
+  }
+
+  private void windowKeys(CpuCacheStore.Part part, PromptTokens tokens, int from, int to) {
+    for (int position = from; position < to; position += TOKEN_TILE) {
+      if (position >= tokens.first) {
+        newKeys(tokens, position);
       } else {
-        int slot = (position - sink) % kivi.window();
-        part.writeWindow(layout.windowKeyOffset(kivi) + keyOffset(slot, 0), tile, 0, tileLength);
+        exactKeys(part, position);
       }
+      boolean isSink = position < kivi.sink();
+      int slot = isSink ? position : (position - kivi.sink()) % kivi.window();
+      int base = isSink ? 0 : layout.windowKeyOffset(kivi);
+      part.writeWindow(base + keyOffset(slot, 0), tile, 0, tileLength);
+    }
+  }
+
+  private void storeValues(CpuCacheStore.Part part, PromptTokens tokens) {
+    int sink = kivi.sink();
+    int coded = layout.valuesInPages(tokens.end);
+    for (int j = part.sharedPages() * layout.pageTokens(); j < coded; j++) {
+      stageValue(part, tokens, sink + j);
+      stage.encodeValue(part, j);
+    }
+    windowValues(part, tokens, 0, Math.min(sink, tokens.end));
+    windowValues(part, tokens, sink + coded, tokens.end);
+  }
+
+  private void stageValue(CpuCacheStore.Part part, PromptTokens tokens, int position) {
+    if (position < tokens.first) {
+      exactValue(part, position);
+    }
+    for (int d = 0; d < headDim; d++) {
+      stage.value[d] =
+          position < tokens.first ? Float16.toFloat(row[d]) : tokens.value(position, d);
+    }
+  }
+
+  private void windowValues(CpuCacheStore.Part part, PromptTokens tokens, int from, int to) {
+    for (int position = from; position < to; position++) {
+      if (position >= tokens.first) {
+        newValue(tokens, position, row, 0);
+      } else {
+        exactValue(part, position);
+      }
+      part.writeWindow(valueAt(position), row, 0, headDim);
+    }
+  }
+
+  /** Leaves the keys of 16 tokens of earlier steps in {@link #tile}. */
+  private void exactKeys(CpuCacheStore.Part part, int position) {
+    int at = keyOffset(position % staging.pageTokens(), 0);
+    part.readExact(position / staging.pageTokens(), at, tile, 0, tileLength);
+  }
+
+  /** Leaves the value of a token of an earlier step in {@link #row}. */
+  private void exactValue(CpuCacheStore.Part part, int position) {
+    int slot = position % staging.pageTokens();
+    int at = staging.fp16ValueOffset() + slot * headDim * HALF;
+    part.readExact(position / staging.pageTokens(), at, row, 0, headDim);
+  }
+
+  private void newKeys(PromptTokens tokens, int position) {
+    int from = tokens.keyOffset + (position - tokens.first) * headDim;
+    for (int i = 0; i < tileLength; i++) {
+      tile[i] = Float16.fromFloat(tokens.keys[from + i]);
+    }
+  }
+
+  private void newValue(PromptTokens tokens, int position, short[] target, int offset) {
+    for (int d = 0; d < headDim; d++) {
+      target[offset + d] = Float16.fromFloat(tokens.value(position, d));
     }
   }
 

@@ -3,6 +3,7 @@ package dev.bulkgen.backend.cpu;
 import dev.bulkgen.backend.Backend;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.backend.LogitsRequest;
+import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepBatch;
 import dev.bulkgen.backend.StepCheck;
 import dev.bulkgen.backend.StepOutput;
@@ -30,12 +31,14 @@ public final class CpuBackend implements Backend {
   private final TeamKernels kernels;
   private final CpuForward forward;
   private final StepCheck check;
+  private final DrawnTokens drawn;
 
   CpuBackend(
       ModelWeights weights, WorkspaceShape shape, Arithmetic arithmetic, KvRounding rounding) {
     this.shape = shape;
     model = weights.config();
     check = new StepCheck("cpu", model, shape.layout(), shape.capacity());
+    drawn = new DrawnTokens(shape.capacity().slots());
     Supplier<CpuKernels> supplier = CpuKernelsProvider.of(arithmetic);
     CpuKernels[] perWorker = new CpuKernels[shape.threads()];
     Arrays.setAll(perWorker, i -> supplier.get());
@@ -90,6 +93,11 @@ public final class CpuBackend implements Backend {
     return store.bytes();
   }
 
+  /** Bytes of the swap area; {@link #cacheBytes} does not count them. */
+  public long swapBytes() {
+    return store.swapBytes();
+  }
+
   @Override
   public void copyCache(SequenceCache from, SequenceCache to) {
     check.checkCopy(from, to);
@@ -98,14 +106,17 @@ public final class CpuBackend implements Backend {
 
   @Override
   public void swapOut(SequenceCache from, SequenceCache to) {
-    throw new UnsupportedOperationException("the CPU backend does not swap yet");
+    check.checkSwap(from, to);
+    store.swapOut(from, to);
   }
 
   @Override
   public void swapIn(SequenceCache from, SequenceCache to) {
-    throw new UnsupportedOperationException("the CPU backend does not swap yet");
+    check.checkSwap(to, from);
+    store.swapIn(from, to);
   }
 
+  /** Computes at once: a step that is submitted next finds this one's tokens. */
   @Override
   public PendingStep submit(StepBatch batch) {
     StepOutput output = run(batch);
@@ -114,51 +125,38 @@ public final class CpuBackend implements Backend {
 
   private StepOutput run(StepBatch batch) {
     check.check(batch);
-    StepRows rows = new StepRows(batch, shape);
-    forward.run(rows);
+    StepRows rows = forward.run(new StepRows(drawn.complete(batch), shape));
     StepOutput.SequenceOutput[] outputs = new StepOutput.SequenceOutput[rows.sequences.size()];
-    markFailures(rows, outputs);
-    sample(rows, outputs);
-    return new StepOutput(List.of(outputs));
-  }
-
-  /** A row that is not finite ends its sequence, even if the rows after it look sound. */
-  private void markFailures(StepRows rows, StepOutput.SequenceOutput[] outputs) {
-    boolean[] broken = new boolean[rows.count];
-    kernels.rows(
-        rows.count,
-        model.hiddenSize(),
-        (from, to, kernel) -> {
-          for (int row = from; row < to; row++) {
-            broken[row] = !forward.isFinite(row);
-          }
-        });
-    for (int row = rows.count - 1; row >= 0; row--) {
-      if (broken[row]) {
-        outputs[rows.sequenceOf[row]] =
-            new StepOutput.Failure(StepCheck.notFinite(rows.positions[row]));
+    for (int s = 0; s < outputs.length; s++) {
+      BulkgenException failed = drawn.failure(batch.sequences().get(s));
+      if (failed == null && rows.brokenAt[s] != StepRows.NOT_BROKEN) {
+        failed = StepCheck.notFinite(rows.brokenAt[s]);
       }
+      outputs[s] = failed == null ? null : new StepOutput.Failure(failed);
     }
+    sample(rows, outputs);
+    StepOutput output = new StepOutput(List.of(outputs));
+    drawn.keep(batch, output);
+    return output;
   }
 
   private void sample(StepRows rows, StepOutput.SequenceOutput[] outputs) {
     float[][][] wanted = new float[outputs.length][][]; // [sequences][rows][vocabSize]
     for (int s = 0; s < outputs.length; s++) {
-      LogitsRequest request = rows.sequences.get(s).logits();
-      int count = request == LogitsRequest.ALL ? rows.length(s) : 1;
-      wanted[s] = new float[request == LogitsRequest.NONE ? 0 : count][];
+      SequenceStep sequence = rows.sequences.get(s);
+      wanted[s] = new float[sequence.logits() == LogitsRequest.NONE ? 0 : rows.rowCount[s]][];
+      if (outputs[s] == null && sequence.kind() == SequenceStep.Kind.PROMPT_PART) {
+        outputs[s] = new StepOutput.Fed(wanted[s]);
+      }
     }
-    int[] logitRows = rows.logitRows();
-    for (int first = 0; first < logitRows.length; first += shape.logitRows()) {
-      int count = Math.min(shape.logitRows(), logitRows.length - first);
-      forward.logits(logitRows, first, count);
+    for (int first = 0; first < rows.count; first += shape.logitRows()) {
       int start = first;
+      int count = Math.min(shape.logitRows(), rows.count - first);
+      forward.logits(first, count);
       team.run(
           count,
-          (task, worker) -> {
-            int row = logitRows[start + task];
-            sampleRow(rows, row, task * shape.logitStride(), wanted, outputs);
-          });
+          (task, worker) ->
+              sampleRow(rows, start + task, task * shape.logitStride(), wanted, outputs));
     }
   }
 
@@ -167,8 +165,7 @@ public final class CpuBackend implements Backend {
     int s = rows.sequenceOf[row];
     float[] logits = workspace.logits;
     if (wanted[s].length > 0) {
-      int index = wanted[s].length == 1 ? 0 : row - rows.firstRow[s];
-      wanted[s][index] = Arrays.copyOfRange(logits, at, at + model.vocabSize());
+      wanted[s][row - rows.firstRow[s]] = Arrays.copyOfRange(logits, at, at + model.vocabSize());
     }
     if (row != rows.lastRow(s) || outputs[s] != null) {
       return;

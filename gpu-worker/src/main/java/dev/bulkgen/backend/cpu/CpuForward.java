@@ -2,6 +2,7 @@ package dev.bulkgen.backend.cpu;
 
 import static dev.bulkgen.cache.CacheLayout.TOKEN_TILE;
 
+import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.model.AttentionShape;
 import dev.bulkgen.model.BlockForm;
@@ -46,14 +47,20 @@ final class CpuForward {
     attention = model.attention();
     shape = workspace.shape;
     rotation = new HeadRotation(model, workspace);
-    prefillAttention = new PrefillAttention(workspace, kernels);
+    prefillAttention = new PrefillAttention(workspace, store, kernels);
     decodeAttention = new DecodeAttention(workspace, store, kernels);
     queryScale = (float) (1 / Math.sqrt(attention.headDim()));
   }
 
-  /** Leaves the residual stream of all rows after the last layer, and their K and V cached. */
-  void run(StepRows rows) {
+  /**
+   * Caches K and V of all rows and leaves the residual stream after the last layer, from the first
+   * row of the workspace on, of those whose logits somebody needs.
+   *
+   * @return these rows
+   */
+  StepRows run(StepRows rows) {
     embed(rows);
+    StepRows needed = rows;
     for (int layer = 0; layer < model.layerCount(); layer++) {
       ModelWeights.Layer part = weights.layers().get(layer);
       for (int from = 0; from < rows.count; from += shape.blockRows()) {
@@ -62,16 +69,62 @@ final class CpuForward {
         keysAndValues(rows, part, layer, from, to);
       }
       keepPrompts(rows, layer);
-      boolean oneBlock = rows.count <= shape.blockRows();
-      for (int from = 0; from < rows.count; from += shape.blockRows()) {
-        int to = Math.min(rows.count, from + shape.blockRows());
-        if (!oneBlock) {
+      if (layer == model.layerCount() - 1) {
+        needed = keepNeeded(rows);
+      }
+      boolean areNormed = needed == rows && rows.count <= shape.blockRows();
+      for (int from = 0; from < needed.count; from += shape.blockRows()) {
+        int to = Math.min(needed.count, from + shape.blockRows());
+        if (!areNormed) {
           norm(part.attentionNorm(), from, to, workspace.normed);
         }
-        attend(rows, part, layer, from, to);
+        attend(needed, part, layer, from, to);
         feedForward(part, from, to);
       }
       flush(rows, layer);
+    }
+    markBroken(needed);
+    return needed;
+  }
+
+  /**
+   * Closes the gaps that rows leave whose own results nobody needs, once their K and V are kept.
+   */
+  private StepRows keepNeeded(StepRows rows) {
+    int[] kept = rows.neededRows();
+    if (kept.length == rows.count) {
+      return rows;
+    }
+    markBroken(rows);
+    int half = attention.headDim() / 2;
+    for (int row = 0; row < kept.length; row++) {
+      move(workspace.hidden, shape.hiddenStride(), kept[row], row);
+      move(workspace.cos, half, kept[row], row);
+      move(workspace.sin, half, kept[row], row);
+    }
+    return rows.only(kept);
+  }
+
+  private static void move(float[] rows, int stride, int from, int to) {
+    System.arraycopy(rows, from * stride, rows, to * stride, stride);
+  }
+
+  /** A row that is not finite ends its sequence, even if the rows after it look sound. */
+  private void markBroken(StepRows rows) {
+    boolean[] broken = new boolean[rows.count];
+    kernels.rows(
+        rows.count,
+        model.hiddenSize(),
+        (from, to, kernel) -> {
+          for (int row = from; row < to; row++) {
+            broken[row] = !isFinite(row);
+          }
+        });
+    for (int row = 0; row < rows.count; row++) {
+      if (broken[row]) {
+        int sequence = rows.sequenceOf[row];
+        rows.brokenAt[sequence] = Math.min(rows.brokenAt[sequence], rows.positions[row]);
+      }
     }
   }
 
@@ -153,7 +206,7 @@ final class CpuForward {
     for (int head = 0; head < attention.kvHeads(); head++) {
       int offset = at + head * headDim;
       if (rows.isPrefill(row)) {
-        placeInPanels(head, rows.firstTile[sequence], position, offset);
+        placeInPanels(head, rows.firstTile[sequence], position - rows.cached(row), offset);
       } else {
         SequenceCache cache = rows.sequences.get(sequence).cache();
         CpuCacheStore.Part cached = store.part(cache, layer, head);
@@ -162,9 +215,12 @@ final class CpuForward {
     }
   }
 
-  private void placeInPanels(int head, int firstTile, int position, int offset) {
-    int keyAt = workspace.keyPanel(head, firstTile + position / TOKEN_TILE) + position % TOKEN_TILE;
-    int valueAt = workspace.valuePanel(head, firstTile) + position * CpuKernels.LANES;
+  /**
+   * @param token counts the prompt's tokens of this step from 0
+   */
+  private void placeInPanels(int head, int firstTile, int token, int offset) {
+    int keyAt = workspace.keyPanel(head, firstTile + token / TOKEN_TILE) + token % TOKEN_TILE;
+    int valueAt = workspace.valuePanel(head, firstTile) + token * CpuKernels.LANES;
     for (int d = 0; d < attention.headDim(); d++) {
       workspace.keyPanels[keyAt + d * TOKEN_TILE] = workspace.key[offset + d];
       int panel = d / CpuKernels.LANES * workspace.valuePanelStride();
@@ -180,16 +236,22 @@ final class CpuForward {
             rows.prompts.length * kvHeads,
             (task, worker) -> {
               int sequence = rows.prompts[task / kvHeads];
+              SequenceStep step = rows.sequences.get(sequence);
               int head = task % kvHeads;
               int tile = rows.firstTile[sequence];
-              workspace.workers[worker].writer.storePrompt(
-                  store.part(rows.sequences.get(sequence).cache(), layer, head),
-                  rows.length(sequence),
-                  workspace.keyPanels,
-                  workspace.keyPanel(head, tile),
-                  workspace.valuePanels,
-                  workspace.valuePanel(head, tile),
-                  workspace.valuePanelStride());
+              CacheWriter.PromptTokens tokens =
+                  new CacheWriter.PromptTokens(
+                      step.cache().length(),
+                      step.lengthAfter(),
+                      workspace.keyPanels,
+                      workspace.keyPanel(head, tile),
+                      workspace.valuePanels,
+                      workspace.valuePanel(head, tile),
+                      workspace.valuePanelStride());
+              workspace.workers[worker].writer.keepPrompt(
+                  store.part(step.cache(), layer, head),
+                  tokens,
+                  step.kind() == SequenceStep.Kind.PROMPT_END);
             });
   }
 
@@ -212,7 +274,7 @@ final class CpuForward {
             }
           }
         });
-    prefillAttention.run(rows, from, to);
+    prefillAttention.run(rows, layer, from, to);
     decodeAttention.run(rows, layer, from, to);
     kernels.multiply(
         workspace.attended, stride, count, part.output(), workspace.branch, shape.hiddenStride());
@@ -292,18 +354,11 @@ final class CpuForward {
   }
 
   /**
-   * Logits of {@code count} rows, from {@code first} of {@code logitRows} on, into the workspace's
-   * logit rows.
+   * Logits of {@code count} rows of what {@link #run} left, from {@code first} on, into the
+   * workspace's logit rows.
    */
-  void logits(int[] logitRows, int first, int count) {
-    kernels.rows(
-        count,
-        8L * model.hiddenSize(),
-        (from, to, kernel) -> {
-          for (int i = from; i < to; i++) {
-            normRow(weights.finalNorm(), kernel, logitRows[first + i], workspace.normed, i);
-          }
-        });
+  void logits(int first, int count) {
+    norm(weights.finalNorm(), first, first + count, workspace.normed);
     kernels.multiply(
         workspace.normed,
         shape.hiddenStride(),
@@ -313,8 +368,8 @@ final class CpuForward {
         shape.logitStride());
   }
 
-  /** True if a residual row after the last layer is finite throughout. */
-  boolean isFinite(int row) {
+  /** True if a row of the residual stream is finite throughout. */
+  private boolean isFinite(int row) {
     int at = row * shape.hiddenStride();
     float sum = 0;
     for (int i = at; i < at + model.hiddenSize(); i++) {

@@ -58,6 +58,35 @@ interface CpuKernels {
       int outOffset,
       int outStride);
 
+  /** As {@link #panelMultiply}, but the sums go on from what {@code out} holds. */
+  void panelAccumulate(
+      float[] a,
+      int aOffset,
+      int aStride,
+      int rows,
+      float[] b,
+      int bOffset,
+      int panelStride,
+      int panels,
+      int depth,
+      float[] out,
+      int outOffset,
+      int outStride);
+
+  /**
+   * Widens finite float16 [rows][width] to panels [ceil(width/16)][rows][16], zero-padded.
+   *
+   * @param panelStride floats from one panel to the next, at least rows · 16
+   */
+  void widenPanels(
+      short[] halves,
+      int offset,
+      int rows,
+      int width,
+      float[] panels,
+      int panelOffset,
+      int panelStride);
+
   /** {@code out = x / sqrt(mean(x²) + epsilon) · weight}; the sum interleaved. */
   void rmsNorm(
       float[] x, int xOffset, int width, float[] weight, float epsilon, float[] out, int outOffset);

@@ -1,5 +1,6 @@
 package dev.bulkgen.backend.cpu;
 
+import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.model.AttentionShape;
 import dev.bulkgen.tensor.ExactMath;
 import java.util.Arrays;
@@ -30,59 +31,73 @@ final class DecodeAttention {
     }
   }
 
-  /** Runs for the decode rows among {@code [from, to)}; row {@code from} is the block's first. */
+  /**
+   * Runs for the decode rows among {@code [from, to)}; row {@code from} is the block's first. As
+   * many rows at a time as their splits find room: sequences that share pages may have more of them
+   * than there are pages.
+   */
   void run(StepRows rows, int layer, int from, int to) {
-    int kvHeads = attention.kvHeads();
-    int[] taskRow = new int[splits(rows, from, to)];
-    int[] taskSplit = new int[taskRow.length];
-    int count = 0;
-    for (int row = from; row < to; row++) {
-      if (!rows.isPrefill(row)) {
-        int sequence = rows.sequenceOf[row];
-        for (int s = rows.firstSplit[sequence]; s < rows.splitEnd[sequence]; s++) {
-          taskRow[count] = row;
-          taskSplit[count++] = s;
-        }
+    int first = from;
+    while (first < to) {
+      int[] base = new int[to - first + 1]; // [rows], where their splits begin; then their end
+      int end = first;
+      while (end < to && base[end - first] + splits(rows, end) <= shape.maxSplits()) {
+        base[end + 1 - first] = base[end - first] + splits(rows, end);
+        end++;
       }
+      attend(new Batch(rows, layer, first, end, first - from, base));
+      first = end;
+    }
+  }
+
+  /**
+   * Rows whose splits are computed together.
+   *
+   * @param blockRow of row {@code from}
+   * @param base where each row's splits begin
+   */
+  private record Batch(StepRows rows, int layer, int from, int to, int blockRow, int[] base) {}
+
+  private static int splits(StepRows rows, int row) {
+    return rows.isPrefill(row) ? 0 : rows.splits(row);
+  }
+
+  private void attend(Batch batch) {
+    int kvHeads = attention.kvHeads();
+    int count = batch.base[batch.to - batch.from];
+    int[] taskRow = new int[count];
+    for (int row = batch.from; row < batch.to; row++) {
+      Arrays.fill(taskRow, batch.base[row - batch.from], batch.base[row + 1 - batch.from], row);
     }
     kernels
         .team()
         .run(
             count * kvHeads,
-            (task, worker) -> {
-              int row = taskRow[task / kvHeads];
-              int split = taskSplit[task / kvHeads];
-              attend(rows, row, row - from, layer, task % kvHeads, split, worker);
-            });
-    merge(rows, from, to);
+            (task, worker) ->
+                attend(batch, taskRow[task / kvHeads], task / kvHeads, task % kvHeads, worker));
+    merge(batch);
   }
 
-  private static int splits(StepRows rows, int from, int to) {
-    int total = 0;
-    for (int row = from; row < to; row++) {
-      if (!rows.isPrefill(row)) {
-        int sequence = rows.sequenceOf[row];
-        total += rows.splitEnd[sequence] - rows.firstSplit[sequence];
-      }
-    }
-    return total;
-  }
-
-  private void attend(
-      StepRows rows, int row, int blockRow, int layer, int kvHead, int split, int worker) {
+  /**
+   * @param out the split's place in the split buffers
+   */
+  private void attend(Batch batch, int row, int out, int kvHead, int worker) {
     Workspace.Worker scratch = workspace.workers[worker];
     CpuKernels kernel = kernels.of(worker);
+    StepRows rows = batch.rows;
     int heads = attention.groupSize();
     int width = heads * shape.headDim();
+    int blockRow = batch.blockRow + row - batch.from;
     int queryAt = blockRow * shape.queryStride() + kvHead * width;
     System.arraycopy(workspace.query, queryAt, scratch.query, 0, width);
 
     int sequence = rows.sequenceOf[row];
-    CpuCacheStore.Part part = store.part(rows.sequences.get(sequence).cache(), layer, kvHead);
+    int split = rows.firstSplit[sequence] + out - batch.base[row - batch.from];
+    SequenceCache cache = rows.sequences.get(sequence).cache();
+    CpuCacheStore.Part part = store.part(cache, batch.layer, kvHead);
     SplitReader reader = readers[worker];
     int columns = reader.scores(part, rows.positions[row] + 1, split);
     int hidden = hiddenColumns(rows.positions[row], split);
-    int out = (rows.splitBase[sequence] + split - rows.firstSplit[sequence]);
     int firstHead = out * attention.queryHeads() + kvHead * heads;
     for (int h = 0; h < heads; h++) {
       int offset = h * shape.splitColumns();
@@ -101,28 +116,27 @@ final class DecodeAttention {
     return Math.max(0, attention.firstVisible(position) - start);
   }
 
-  private void merge(StepRows rows, int from, int to) {
+  private void merge(Batch batch) {
     int headDim = shape.headDim();
     kernels.rows(
-        to - from,
+        batch.to - batch.from,
         (long) shape.queryStride() * 4,
         (first, end, kernel) -> {
-          for (int blockRow = first; blockRow < end; blockRow++) {
-            if (!rows.isPrefill(from + blockRow)) {
+          for (int i = first; i < end; i++) {
+            if (!batch.rows.isPrefill(batch.from + i)) {
               for (int head = 0; head < attention.queryHeads(); head++) {
-                int out = blockRow * shape.queryStride() + head * headDim;
-                mergeHead(rows, rows.sequenceOf[from + blockRow], head, out);
+                int out = (batch.blockRow + i) * shape.queryStride() + head * headDim;
+                mergeHead(batch.base[i], batch.base[i + 1] - batch.base[i], head, out);
               }
             }
           }
         });
   }
 
-  private void mergeHead(StepRows rows, int sequence, int head, int out) {
+  private void mergeHead(int firstSplit, int splits, int head, int out) {
     int headDim = shape.headDim();
     int heads = attention.queryHeads();
-    int splits = rows.splitEnd[sequence] - rows.firstSplit[sequence];
-    int first = rows.splitBase[sequence] * heads + head;
+    int first = firstSplit * heads + head;
     float max = Float.NEGATIVE_INFINITY;
     for (int s = 0; s < splits; s++) {
       max = Math.max(max, workspace.splitMax[first + s * heads]);

@@ -57,13 +57,64 @@ final class ScalarKernels implements CpuKernels {
       int outOffset,
       int outStride) {
     for (int m = 0; m < rows; m++) {
+      int row = outOffset + m * outStride;
+      Arrays.fill(out, row, row + panels * LANES, 0f);
+    }
+    panelAccumulate(
+        a,
+        aOffset,
+        aStride,
+        rows,
+        b,
+        bOffset,
+        panelStride,
+        panels,
+        depth,
+        out,
+        outOffset,
+        outStride);
+  }
+
+  @Override
+  public void panelAccumulate(
+      float[] a,
+      int aOffset,
+      int aStride,
+      int rows,
+      float[] b,
+      int bOffset,
+      int panelStride,
+      int panels,
+      int depth,
+      float[] out,
+      int outOffset,
+      int outStride) {
+    for (int m = 0; m < rows; m++) {
       for (int c = 0; c < panels * LANES; c++) {
         int column = bOffset + c / LANES * panelStride + c % LANES;
-        float sum = 0;
+        float sum = out[outOffset + m * outStride + c];
         for (int k = 0; k < depth; k++) {
           sum = Math.fma(a[aOffset + m * aStride + k], b[column + k * LANES], sum);
         }
         out[outOffset + m * outStride + c] = sum;
+      }
+    }
+  }
+
+  @Override
+  public void widenPanels(
+      short[] halves,
+      int offset,
+      int rows,
+      int width,
+      float[] panels,
+      int panelOffset,
+      int panelStride) {
+    for (int c = 0; c < (width + LANES - 1) / LANES * LANES; c++) {
+      int column = panelOffset + c / LANES * panelStride + c % LANES;
+      for (int m = 0; m < rows; m++) {
+        panels[column + m * LANES] =
+            c < width ? Float16.toFloat(halves[offset + m * width + c]) : 0f;
       }
     }
   }

@@ -98,11 +98,10 @@ final class Slabs {
     shorts[slab(unit)].put(start(unit, at, Short.BYTES) / Short.BYTES, value);
   }
 
-  /** Copies a whole unit of one set of slabs to another of the same set. */
-  void copy(long from, long to) {
-    int start = start(to, 0, unitBytes) / Short.BYTES;
-    shorts[slab(to)].put(
-        start,
+  /** Copies a whole unit to a unit of {@code target}, which has units of the same size. */
+  void copy(long from, Slabs target, long to) {
+    target.shorts[target.slab(to)].put(
+        target.start(to, 0, unitBytes) / Short.BYTES,
         shorts[slab(from)],
         start(from, 0, unitBytes) / Short.BYTES,
         unitBytes / Short.BYTES);

@@ -57,6 +57,47 @@ final class VectorKernels implements CpuKernels {
   }
 
   @Override
+  public void panelAccumulate(
+      float[] a,
+      int aOffset,
+      int aStride,
+      int rows,
+      float[] b,
+      int bOffset,
+      int panelStride,
+      int panels,
+      int depth,
+      float[] out,
+      int outOffset,
+      int outStride) {
+    VectorPanels.accumulate(
+        a,
+        aOffset,
+        aStride,
+        rows,
+        b,
+        bOffset,
+        panelStride,
+        panels,
+        depth,
+        out,
+        outOffset,
+        outStride);
+  }
+
+  @Override
+  public void widenPanels(
+      short[] halves,
+      int offset,
+      int rows,
+      int width,
+      float[] panels,
+      int panelOffset,
+      int panelStride) {
+    VectorHalfPanels.widen(halves, offset, rows, width, panels, panelOffset, panelStride);
+  }
+
+  @Override
   public void rmsNorm(
       float[] x,
       int xOffset,

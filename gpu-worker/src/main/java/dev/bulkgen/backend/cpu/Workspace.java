@@ -79,8 +79,9 @@ final class Workspace {
 
   /** What one thread needs for itself. */
   static final class Worker {
-    final float[] promptScores; // [16][promptColumns]
-    final float[] promptValues; // [16][headDim padded]
+    final float[] promptScores; // [promptScoreRows][promptColumns]
+    final float[] promptValues; // [promptScoreRows][headDim padded]
+    final float[] pagePanels; // [panels][rows][16] of K or V
     final float[] query; // [groupSize][headDim]
     final float[] scores; // [groupSize][splitColumns]
     final float[] values; // [groupSize][headDim]
@@ -92,9 +93,10 @@ final class Workspace {
 
     private Worker(WorkspaceShape shape) {
       int heads = shape.model().attention().groupSize();
-      int queries = WorkspaceShape.QUERY_BLOCK;
+      int queries = shape.promptScoreRows();
       promptScores = new float[length("prompt scores", queries, shape.promptColumns())];
       promptValues = new float[queries * padded(shape.headDim())];
+      pagePanels = new float[shape.pagePanelFloats()];
       query = new float[heads * shape.headDim()];
       scores = new float[length("scores", heads, shape.splitColumns())];
       values = new float[heads * shape.headDim()];

@@ -17,8 +17,11 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
   /** Rows whose logits are computed together. */
   static final int LOGIT_ROWS = 64;
 
-  /** Queries of one prefill task: a tile, so that a row's panels follow from its position alone. */
-  static final int QUERY_BLOCK = CacheLayout.TOKEN_TILE;
+  /** Tiles of queries, counted for each head, of a prefill task: what is widened serves all. */
+  private static final int QUERY_TILES = 4;
+
+  /** Scores of a prefill task, as long as they are more than one tile's: 2 MiB. */
+  private static final int PROMPT_SCORES = 1 << 19;
 
   private static final int SPLIT_TOKENS = 512;
 
@@ -59,13 +62,16 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
     return padded(model.intermediateSize());
   }
 
-  /**
-   * An odd number of vectors: vocabularies are multiples of large powers of two, and rows that far
-   * apart would fall into the same few lines of the caches.
-   */
   int logitStride() {
-    int vectors = padded(model.vocabSize()) / CpuKernels.LANES;
-    return (vectors | 1) * CpuKernels.LANES;
+    return oddVectors(model.vocabSize());
+  }
+
+  /**
+   * An odd number of vectors: vocabularies and contexts are multiples of large powers of two, and
+   * rows that far apart would fall into the same few lines of the caches.
+   */
+  private static int oddVectors(int width) {
+    return (padded(width) / CpuKernels.LANES | 1) * CpuKernels.LANES;
   }
 
   int headDim() {
@@ -81,9 +87,35 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
     return capacity.prefillTokens() / CacheLayout.TOKEN_TILE + capacity.slots();
   }
 
-  /** Columns of a prefill task's scores. */
+  /** From one row of a prefill task's scores to the next. */
   int promptColumns() {
-    return padded(capacity.prefillTokens());
+    return oddVectors(capacity.contextTokens());
+  }
+
+  /** Tiles of one head's queries that a prefill task's scores hold. */
+  private int promptScoreTiles() {
+    int fit = PROMPT_SCORES / CacheLayout.TOKEN_TILE / promptColumns();
+    return Math.max(1, Math.min(QUERY_TILES, fit));
+  }
+
+  /** The most query heads of a prefill task. */
+  int promptHeads() {
+    return Math.min(model.attention().groupSize(), promptScoreTiles());
+  }
+
+  /** The most tiles of queries of a prefill task. */
+  int promptQueryTiles() {
+    return promptScoreTiles() / promptHeads();
+  }
+
+  /** Rows of a prefill task's scores: queries of its heads. */
+  int promptScoreRows() {
+    return promptHeads() * promptQueryTiles() * CacheLayout.TOKEN_TILE;
+  }
+
+  /** Floats of one K/V head's part, K or V, of a page of exact tokens. */
+  int pagePanelFloats() {
+    return ExactPages.TOKENS * padded(headDim());
   }
 
   int sink() {
@@ -105,11 +137,15 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
     return Math.max(1, ceilDiv(Math.max(0, length - sink()), splitTokens()));
   }
 
-  /** Splits of all sequences together: what lies in pages, and for each its window and a rest. */
+  /**
+   * Splits that are computed together, those of one sequence at least. Without shared pages it is
+   * those of all sequences: what lies in pages, and for each its window and a rest.
+   */
   long maxSplits() {
     int window = layout.policy() instanceof CachePolicy.Kivi kivi ? kivi.window() + 1 : 0;
     long paged = (long) capacity.pages() / layout.layers() * layout.pageTokens();
-    return paged / splitTokens() + (long) capacity.slots() * (2 + window / splitTokens());
+    long all = paged / splitTokens() + (long) capacity.slots() * (2 + window / splitTokens());
+    return Math.max(all, splits(capacity.contextTokens()));
   }
 
   /** float16 of one K/V head that a decode task stages at once. */
@@ -165,7 +201,8 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
 
   private long workerBytes() {
     int heads = model.attention().groupSize();
-    long floats = (long) QUERY_BLOCK * (promptColumns() + padded(headDim()));
+    long floats = (long) promptScoreRows() * (promptColumns() + padded(headDim()));
+    floats += pagePanelFloats();
     floats += (long) heads * (splitColumns() + 2 * headDim() + valueGroups());
     return Float.BYTES * (floats + stagedWords())
         + (long) Short.BYTES * (stagedHalves() + stagedScales())

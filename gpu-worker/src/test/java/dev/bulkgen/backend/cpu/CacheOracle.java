@@ -99,7 +99,10 @@ public final class CacheOracle {
           panels[(d / 16 * tiles * 16 + t) * 16 + d % 16] = tokens.values[head][t][d];
         }
       }
-      writer.storePrompt(part(slot, head), length, keyTiles, 0, panels, 0, tiles * 256);
+      writer.keepPrompt(
+          part(slot, head),
+          new CacheWriter.PromptTokens(0, length, keyTiles, 0, panels, 0, tiles * 256),
+          true);
     }
   }
 

@@ -84,7 +84,10 @@ final class CachedSequence {
         }
       }
       CpuCacheStore.Part part = store.part(cache, layer, head);
-      writer.storePrompt(part, prompt, keyTiles, 0, valuePanels, 0, tiles * 256);
+      writer.keepPrompt(
+          part,
+          new CacheWriter.PromptTokens(0, prompt, keyTiles, 0, valuePanels, 0, tiles * 256),
+          true);
     }
     cache.advance(prompt);
     for (int i = 0; i < decoded; i++) {

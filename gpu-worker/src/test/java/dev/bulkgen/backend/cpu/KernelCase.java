@@ -58,21 +58,28 @@ enum KernelCase {
   PANEL_MULTIPLY {
     @Override
     void run(KernelPair pair) {
-      for (int depth : new int[] {1, 8, 15, 16, 17, 64, 72, 128}) {
-        for (int rows : new int[] {1, 2, 3, 4, 5, 9, 16}) {
-          for (int panels : new int[] {1, 2, 3}) {
-            int aStride = depth + 3;
-            int panelStride = depth * LANES + LANES;
-            int outStride = panels * LANES + 5;
-            float[] a = pair.floats(2 + rows * aStride);
-            float[] b = pair.floats(1 + panels * panelStride);
-            pair.compare(
-                this + " depth " + depth + " rows " + rows + " panels " + panels,
-                pair.floats(3 + rows * outStride),
-                (kernels, out) ->
-                    kernels.panelMultiply(
-                        a, 2, aStride, rows, b, 1, panelStride, panels, depth, out, 3, outStride));
-          }
+      panels(pair, CpuKernels::panelMultiply);
+    }
+  },
+
+  PANEL_ACCUMULATE {
+    @Override
+    void run(KernelPair pair) {
+      panels(pair, CpuKernels::panelAccumulate);
+    }
+  },
+
+  WIDEN_PANELS {
+    @Override
+    void run(KernelPair pair) {
+      for (int width : new int[] {1, 8, 15, 16, 17, 64, 72, 128}) {
+        for (int rows : new int[] {1, 2, 32}) {
+          int panelStride = rows * LANES + 7;
+          short[] halves = pair.halves(5 + rows * width);
+          pair.compare(
+              this + " width " + width + " rows " + rows,
+              pair.floats(3 + (width + LANES - 1) / LANES * panelStride),
+              (kernels, out) -> kernels.widenPanels(halves, 5, rows, width, out, 3, panelStride));
         }
       }
     }
@@ -336,6 +343,45 @@ enum KernelCase {
   private static final int[] WIDTHS = {1, 8, 15, 16, 17, 31, 64, 72, 80, 96, 128, 172, 576};
   private static final int[] HEAD_DIMS = {8, 16, 64, 72, 80, 96, 128};
   private static final int[] GROUPS = {16, 32, 48, 64, 128};
+
+  /** A product with panels. */
+  private interface PanelProduct {
+    void run(
+        CpuKernels kernels,
+        float[] a,
+        int aOffset,
+        int aStride,
+        int rows,
+        float[] b,
+        int bOffset,
+        int panelStride,
+        int panels,
+        int depth,
+        float[] out,
+        int outOffset,
+        int outStride);
+  }
+
+  void panels(KernelPair pair, PanelProduct product) {
+    for (int depth : new int[] {1, 8, 15, 16, 17, 64, 72, 128}) {
+      for (int rows : new int[] {1, 2, 3, 4, 5, 9, 16}) {
+        for (int panels : new int[] {1, 2, 3}) {
+          int aStride = depth + 3;
+          int stride = depth * LANES + LANES;
+          int outStride = panels * LANES + 5;
+          float[] a = pair.floats(2 + rows * aStride);
+          float[] b = pair.floats(1 + panels * stride);
+          pair.compare(
+              this + " depth " + depth + " rows " + rows + " panels " + panels,
+              pair.floats(3 + rows * outStride),
+              (kernels, out) ->
+                  product.run(
+                      kernels, a, 2, aStride, rows, b, 1, stride, panels, depth, out, 3,
+                      outStride));
+        }
+      }
+    }
+  }
 
   /** Compares the twins; throws an AssertionError that names the case and the seed. */
   abstract void run(KernelPair pair);

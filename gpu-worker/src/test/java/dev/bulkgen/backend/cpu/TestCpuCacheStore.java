@@ -82,6 +82,11 @@ class TestCpuCacheStore {
     CacheLayout layout = new CacheLayout(CachePolicy.KIVI4, 3, HEADS, 64);
     CpuCacheStore store = new CpuCacheStore(layout, new CacheCapacity(7, 2, 64));
     assertEquals(7L * layout.pageBytes() + 2 * layout.windowBytes(), store.bytes());
+    assertEquals(0, store.swapBytes());
+    CpuCacheStore whole = new CpuCacheStore(layout, new CacheCapacity(7, 2, 64, 100, 5, 11, 3));
+    long staging = 5L * layout.staging().pageBytes();
+    assertEquals(store.bytes() + staging, whole.bytes());
+    assertEquals(11L * layout.pageBytes() + 3 * layout.windowBytes(), whole.swapBytes());
   }
 
   @Test

@@ -115,6 +115,24 @@ class TestScalarKernels {
         assertEquals(expected, out[m * 40 + 4 + c], 1e-5);
       }
     }
+    float[] twice = out.clone();
+    kernels.panelAccumulate(a, 0, depth, 3, b, 0, (depth + 1) * 16, 2, depth, twice, 4, 40);
+    for (int i = 0; i < out.length; i++) {
+      assertEquals(2 * out[i], twice[i], 1e-5);
+    }
+  }
+
+  @Test
+  void widensRowsToPanels() {
+    short[] halves = halves(3 * 20);
+    float[] panels = floats(2 * 64);
+    kernels.widenPanels(halves, 0, 3, 20, panels, 0, 64);
+    for (int m = 0; m < 3; m++) {
+      for (int c = 0; c < 32; c++) {
+        float expected = c < 20 ? Float16.toFloat(halves[m * 20 + c]) : 0f;
+        assertEquals(expected, panels[c / 16 * 64 + m * 16 + c % 16]);
+      }
+    }
   }
 
   @ParameterizedTest

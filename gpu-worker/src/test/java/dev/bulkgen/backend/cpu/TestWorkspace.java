@@ -41,6 +41,32 @@ class TestWorkspace {
 
   @ParameterizedTest
   @MethodSource("shapes")
+  void contextsMayBeLongerThanASteps(
+      CachePolicy policy,
+      BlockForm block,
+      MlpForm mlp,
+      int headDim,
+      int threads,
+      int slots,
+      int prefillTokens)
+      throws IllegalAccessException {
+    ModelConfig model = model(block, mlp, headDim);
+    CacheLayout layout = CacheLayout.of(policy, model);
+    for (int context : new int[] {prefillTokens, 3001, 40_000}) {
+      CacheCapacity capacity = new CacheCapacity(64, slots, prefillTokens, context, 40, 30, 2);
+      Workspace workspace = new Workspace(new WorkspaceShape(model, layout, capacity, threads));
+      assertEquals(
+          arrayBytes(workspace), CpuBackend.workspaceBytes(model, layout, capacity, threads));
+    }
+  }
+
+  private static ModelConfig model(BlockForm block, MlpForm mlp, int headDim) {
+    RandomModels.Form form = new RandomModels.Form(4, 2, headDim, block, mlp, false, 0, DType.BF16);
+    return RandomModels.make(form, 1).config();
+  }
+
+  @ParameterizedTest
+  @MethodSource("shapes")
   void bytesAreThoseOfTheArrays(
       CachePolicy policy,
       BlockForm block,
@@ -50,8 +76,7 @@ class TestWorkspace {
       int slots,
       int prefillTokens)
       throws IllegalAccessException {
-    RandomModels.Form form = new RandomModels.Form(4, 2, headDim, block, mlp, false, 0, DType.BF16);
-    ModelConfig model = RandomModels.make(form, 1).config();
+    ModelConfig model = model(block, mlp, headDim);
     CacheLayout layout = CacheLayout.of(policy, model);
     CacheCapacity capacity = new CacheCapacity(64, slots, prefillTokens);
     Workspace workspace = new Workspace(new WorkspaceShape(model, layout, capacity, threads));
