@@ -39,6 +39,24 @@ struct CacheView {
   int windowValueOffset;
 };
 
+// Exact K and V of a step's prompts: of its own tokens in rows, of those before it in pages of 32
+// tokens, which are staging pages (float16, [32][headDim] of K, then of V) or, where the cache keeps
+// everything in float16, its own (K in tiles).
+struct PromptView {
+  const unsigned short* keys;  // float16 [rows][kvHeads][headDim], the step's tokens
+  const unsigned short* values;
+  const int* firstRow;         // [sequences] row of position 0; negative where that is before the step
+  const int* length;           // [sequences] tokens after the step
+  const int* earlier;          // [sequences] tokens before the step
+  const int* slots;            // [sequences]
+  unsigned char* keptPages;    // [pages][kvHeads][K, then V]; null: no sequence has earlier tokens
+  const int* keptTable;        // [slots][keptLayers][keptMaxPages] page numbers
+  int keptLayer;
+  int keptLayers;
+  int keptMaxPages;
+  int keptInTiles;             // 1: K as in pages of the cache
+};
+
 // embedding.cu: out[row] = table[tokens[row]] as float; a token < 0 gives zeros. Grid: rows.
 // kernel embedding/embed_tokens: EmbeddingArguments, 256
 struct EmbeddingArguments {
@@ -159,11 +177,10 @@ struct RotaryArguments {
   float epsilon;
 };
 
-// prefill_attention.cu: causal attention of whole prompts side by side. A block handles one tile of
-// 64 query rows of one sequence and one query head. Grid: (tiles, queryHeads).
+// prefill_attention.cu: causal attention of prompts side by side, whole or in parts. A block handles one
+// tile of up to 64 query rows of one sequence and one query head. Grid: (tiles, queryHeads).
 // The kernel's number is the largest head it takes; with `two_pieces`, queries, probabilities and out
 // come in two pieces, else in one. Columns of out beyond queryHeads · headDim up to outStride become 0.
-// Tiles begin at multiples of 64 of their sequence.
 // kernel prefill_attention/prefill_attention_32: PrefillAttentionArguments, 128
 // kernel prefill_attention/prefill_attention_32_two_pieces: PrefillAttentionArguments, 128
 // kernel prefill_attention/prefill_attention_64: PrefillAttentionArguments, 128
@@ -177,15 +194,12 @@ struct RotaryArguments {
 // kernel prefill_attention/prefill_attention_256: PrefillAttentionArguments, 128
 // kernel prefill_attention/prefill_attention_256_two_pieces: PrefillAttentionArguments, 128
 struct PrefillAttentionArguments {
+  PromptView prompts;
   const float* query;           // [rows][queryHeads][headDim], scaled
-  const unsigned short* keys;   // float16 [rows][kvHeads][headDim]
-  const unsigned short* values;
   unsigned short* out;          // pieces [planes][rows][outStride]
   long long outPieceStride;
   const int* tileSequence;      // [tiles]
-  const int* tileStart;         // [tiles] first query of the tile, counted in its sequence
-  const int* firstRow;          // [sequences]
-  const int* length;            // [sequences]
+  const int* tileStart;         // [tiles] position of the tile's first query
   int queryHeads;
   int kvHeads;
   int headDim;
@@ -196,15 +210,25 @@ struct PrefillAttentionArguments {
 };
 
 // cache.cu: keeps a prefilled prompt: pages, sink and window as the state machine has them after
-// `length` tokens. Grid: (chunks of pageTokens tokens of the longest prompt, kvHeads, sequences).
+// `stored` tokens; pages below `sharedPages` stay as they are. Where the cache keeps everything in
+// float16, only what the step has added. Grid: (chunks of pageTokens tokens of the longest, kvHeads,
+// sequences).
 // kernel cache/store_prompt: StorePromptArguments, 128
 struct StorePromptArguments {
   CacheView cache;
-  const unsigned short* keys;   // float16 [rows][kvHeads][headDim]
-  const unsigned short* values;
-  const int* firstRow;          // [sequences]
-  const int* length;            // [sequences]
-  const int* slots;             // [sequences]
+  PromptView prompts;
+  const int* stored;            // [sequences] 0: nothing is stored; else the length
+  const int* sharedPages;       // [sequences]
+};
+
+// cache.cu: puts the step's tokens below `staged` into staging pages. Grid: (pages that the longest part
+// touches, kvHeads, sequences).
+// kernel cache/stage_prompt: StagePromptArguments, 128
+struct StagePromptArguments {
+  PromptView prompts;
+  const int* staged;            // [sequences] tokens that the sequence has staging pages for
+  int kvHeads;
+  int headDim;
 };
 
 // cache.cu: after a decode step has attended, quantizes what the row's token (at `positions[row]`)
@@ -306,14 +330,15 @@ struct SampleArguments {
   int stride;
 };
 
-// sampling.cu: clears the counts of a slot and marks the prompt's tokens. Grid: sequences.
-// kernel sampling/count_prompt: CountPromptArguments, 256
-struct CountPromptArguments {
+// sampling.cu: counts[slots[i]][tokens[i]] = in the prompt, or generated, times[i] times. Grid: ceil(count /
+// 256).
+// kernel sampling/set_counts: SetCountsArguments, 256
+struct SetCountsArguments {
   unsigned short* counts;      // [slots][vocabulary]
-  const int* tokens;           // [rows]
-  const int* firstRow;         // [sequences]
-  const int* length;           // [sequences]
-  const int* slots;            // [sequences]
+  const int* slots;            // [count]
+  const int* tokens;           // [count], those beyond the vocabulary are left out
+  const int* times;            // [count]
+  int count;
   int vocabulary;
 };
 

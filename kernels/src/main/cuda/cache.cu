@@ -3,29 +3,39 @@
 //
 // store_prompt: a block handles one page of one K/V head of one sequence: tokens [pageTokens · x,
 // + pageTokens) after the sink, those of them that stay in the window, and the like positions of the
-// sink. flush_window: a block handles one row and one K/V head.
+// sink. stage_prompt: a block copies what a step has added to one page of one K/V head of one sequence.
+// flush_window: a block handles one row and one K/V head.
 // Both take a group's scale in one pass over the float16 numbers and its codes in a second one, which
 // the caches serve; a thread gathers whole words in registers and stores 16 bytes. Bytes moved: each
 // number read once from memory, codes and scales written once.
 // Limits: headDim a multiple of 8; shared memory: 8 bytes a scale of one page (K and V take turns).
 #include "cache_codec.cuh"
+#include "prompt_view.cuh"
 
 namespace {
 
 constexpr int threads = 128;
 constexpr int chunk = 8;  // float16 numbers in 16 bytes
 
-// Keys of a prompt: token-major rows.
+// Keys of a prompt, token by token; token 0 is the one at position `first`, a multiple of 8.
 struct PromptKeys {
-  const uint16_t* first;  // channel 0 of token 0
-  int stride;
+  const PromptTokens& tokens;
+  int first;
 
   DEVICE void load8(int token, int channel, uint16_t (&out)[chunk]) const {
 #pragma unroll
     for (int i = 0; i < chunk; i++) {
-      out[i] = first[size_t(token + i) * stride + channel];
+      out[i] = tokens.key(first + token + i)[channel];
     }
   }
+};
+
+// Values of a prompt, likewise.
+struct PromptValues {
+  const PromptTokens& tokens;
+  int first;
+
+  DEVICE const uint16_t* row(int token) const { return tokens.value(first + token); }
 };
 
 // Keys of the window: tiles of 16 tokens, channel by channel.
@@ -93,8 +103,8 @@ DEVICE void encodeKeyGroup(const CacheView& cache, const Source& source, int tok
   }
 }
 
-// Encodes the first `tokens` values of a page, rows `stride` numbers apart.
-DEVICE void encodeValues(const CacheView& cache, const uint16_t* rows, int stride, int tokens,
+// Encodes the first `tokens` values of a page.
+DEVICE void encodeValues(const CacheView& cache, const PromptValues& values, int tokens,
                          unsigned char* page) {
   GroupScale* scales = reinterpret_cast<GroupScale*>(sharedMemory());
   int headDim = cache.headDim;
@@ -105,7 +115,7 @@ DEVICE void encodeValues(const CacheView& cache, const uint16_t* rows, int strid
   for (int task = int(threadIdx.x); task < tokens * groups; task += threads) {
     int token = task / groups;
     int group = task % groups;
-    const uint16_t* row = rows + size_t(token) * stride;
+    const uint16_t* row = values.row(token);
     int end = min(headDim, (group + 1) * cache.group);
     HalfRange range;
     for (int channel = group * cache.group; channel < end; channel += chunk) {
@@ -126,7 +136,7 @@ DEVICE void encodeValues(const CacheView& cache, const uint16_t* rows, int strid
     uint32_t packed[channels] = {};
     for (int i = 0; i < end; i++) {
       GroupScale scale = scales[(first + i) * groups + channel / cache.group];
-      const uint16_t* row = rows + size_t(first + i) * stride;
+      const uint16_t* row = values.row(first + i);
       uint2 four = *reinterpret_cast<const uint2*>(row + channel);
       int shift = i * cache.valueBits;
       packed[0] |= codeOf(uint16_t(four.x), scale, cache.valueBits) << shift;
@@ -140,27 +150,39 @@ DEVICE void encodeValues(const CacheView& cache, const uint16_t* rows, int strid
   }
 }
 
-// Turns up to 16 rows of keys into one tile; places beyond `tokens` become 0.
-DEVICE void copyKeyTile(const uint16_t* rows, int stride, int tokens, int headDim,
+// Turns the keys of positions [from, to) into rows of one tile, which begins with position `begin`; places
+// before them stay, those behind become 0.
+DEVICE void copyKeyTile(const PromptTokens& tokens, int begin, int from, int to,
                         unsigned char* tile) {
-  int pairs = headDim / 2;
+  int pairs = tokens.headDim / 2;
   for (int task = int(threadIdx.x); task < 2 * pairs; task += threads) {
     int channel = task % pairs * 2;
-    int first = task / pairs * chunk;
-    uint32_t even[chunk / 2] = {};
-    uint32_t odd[chunk / 2] = {};
+    int place = task / pairs * chunk;
+    uint4* out = reinterpret_cast<uint4*>(tile + (channel * tokenTile + place) * halfBytes);
+    uint4 even = make_uint4(0, 0, 0, 0);
+    uint4 odd = even;
+    if (begin + place < from) {
+      even = out[0];
+      odd = out[tokenTile / chunk];
+    }
+    uint32_t evens[chunk / 2] = {even.x, even.y, even.z, even.w};
+    uint32_t odds[chunk / 2] = {odd.x, odd.y, odd.z, odd.w};
 #pragma unroll
     for (int i = 0; i < chunk; i++) {
-      if (first + i < tokens) {
-        const uint16_t* row = rows + size_t(first + i) * stride;
-        uint32_t pair = *reinterpret_cast<const uint32_t*>(row + channel);
-        even[i / 2] |= (pair & 0xffffu) << (i % 2 * 16);
-        odd[i / 2] |= (pair >> 16) << (i % 2 * 16);
+      int position = begin + place + i;
+      if (position >= from) {
+        uint32_t pair = 0;
+        if (position < to) {
+          pair = *reinterpret_cast<const uint32_t*>(tokens.key(position) + channel);
+        }
+        int shift = i % 2 * 16;
+        uint32_t others = 0xffff0000u >> shift;
+        evens[i / 2] = (evens[i / 2] & others) | (pair & 0xffffu) << shift;
+        odds[i / 2] = (odds[i / 2] & others) | pair >> 16 << shift;
       }
     }
-    uint4* out = reinterpret_cast<uint4*>(tile + (channel * tokenTile + first) * halfBytes);
-    out[0] = make_uint4(even[0], even[1], even[2], even[3]);
-    out[tokenTile / chunk] = make_uint4(odd[0], odd[1], odd[2], odd[3]);
+    out[0] = make_uint4(evens[0], evens[1], evens[2], evens[3]);
+    out[tokenTile / chunk] = make_uint4(odds[0], odds[1], odds[2], odds[3]);
   }
 }
 
@@ -170,26 +192,22 @@ DEVICE void copyValue(const uint16_t* row, int headDim, unsigned char* target) {
   }
 }
 
-// Positions [from, to) of one K/V head of a prompt into sink, window or fp16 page; `from` begins a
-// tile of K.
+// Positions [from, to) of one K/V head of a prompt into sink, window or fp16 page.
 struct ExactCopy {
-  const uint16_t* keys;  // position 0
-  const uint16_t* values;
-  int stride;
+  const PromptTokens& tokens;
   int slot;
-  int kvHead;
 
   DEVICE void keysAt(const CacheView& cache, int from, int to) const {
-    for (int position = from; position < to; position += tokenTile) {
+    int kvHead = tokens.kvHead;
+    for (int begin = from / tokenTile * tokenTile; begin < to; begin += tokenTile) {
       unsigned char* tile;
       if (hasWindows(cache)) {
-        tile = windowHead(cache, slot, kvHead) + windowKeyOffset(cache, position, 0);
+        tile = windowHead(cache, slot, kvHead) + windowKeyOffset(cache, begin, 0);
       } else {
-        tile = pageHead(cache, slot, kvHead, position / cache.pageTokens) +
-               keyOffset(cache, position % cache.pageTokens, 0);
+        tile = pageHead(cache, slot, kvHead, begin / cache.pageTokens) +
+               keyOffset(cache, begin % cache.pageTokens, 0);
       }
-      copyKeyTile(keys + size_t(position) * stride, stride, min(tokenTile, to - position),
-                  cache.headDim, tile);
+      copyKeyTile(tokens, begin, from, to, tile);
     }
   }
 
@@ -197,12 +215,12 @@ struct ExactCopy {
     for (int position = from; position < to; position++) {
       unsigned char* target;
       if (hasWindows(cache)) {
-        target = windowHead(cache, slot, kvHead) + windowValueOffset(cache, position);
+        target = windowHead(cache, slot, tokens.kvHead) + windowValueOffset(cache, position);
       } else {
-        target = pageHead(cache, slot, kvHead, position / cache.pageTokens) +
+        target = pageHead(cache, slot, tokens.kvHead, position / cache.pageTokens) +
                  cache.fp16ValueOffset + valueOffset(cache, position % cache.pageTokens);
       }
-      copyValue(values + size_t(position) * stride, cache.headDim, target);
+      copyValue(tokens.value(position), cache.headDim, target);
     }
   }
 };
@@ -212,14 +230,18 @@ struct ExactCopy {
 KERNEL(store_prompt, StorePromptArguments, threads) {
   const CacheView& cache = a.cache;
   int sequence = int(blockIdx.z);
-  int kvHead = int(blockIdx.y);
-  int length = a.length[sequence];
-  int slot = a.slots[sequence];
+  int length = a.stored[sequence];
   int pageTokens = cache.pageTokens;
   int begin = int(blockIdx.x) * pageTokens;
-  int stride = cache.kvHeads * cache.headDim;
-  size_t offset = size_t(a.firstRow[sequence]) * stride + size_t(kvHead) * cache.headDim;
-  ExactCopy exact = {a.keys + offset, a.values + offset, stride, slot, kvHead};
+  PromptTokens tokens(a.prompts, sequence, int(blockIdx.y), cache.kvHeads, cache.headDim);
+  int slot = a.prompts.slots[sequence];
+  ExactCopy exact = {tokens, slot};
+  if (!hasWindows(cache)) {
+    int end = min(begin + pageTokens, length);
+    exact.keysAt(cache, max(begin, tokens.earlier), end);
+    exact.valuesAt(cache, max(begin, tokens.earlier), end);
+    return;
+  }
 
   int sink = min(cache.sink, length);
   exact.keysAt(cache, begin, min(sink, begin + pageTokens));
@@ -228,21 +250,39 @@ KERNEL(store_prompt, StorePromptArguments, threads) {
   if (begin >= end) {
     return;
   }
-  int keysCoded = hasWindows(cache) ? keysInPages(cache, length) : 0;
-  int valuesCoded = hasWindows(cache) ? valuesInPages(cache, length) : 0;
-  if (begin < keysCoded || begin < valuesCoded) {
-    unsigned char* page = pageHead(cache, slot, kvHead, int(blockIdx.x));
-    PromptKeys keys = {exact.keys + size_t(cache.sink) * stride, stride};
+  int keysCoded = keysInPages(cache, length);
+  int valuesCoded = valuesInPages(cache, length);
+  bool isShared = int(blockIdx.x) < a.sharedPages[sequence];
+  if (!isShared && (begin < keysCoded || begin < valuesCoded)) {
+    unsigned char* page = pageHead(cache, slot, tokens.kvHead, int(blockIdx.x));
+    PromptKeys keys = {tokens, cache.sink};
     for (int j = begin; j < min(end, keysCoded); j += cache.group) {
       encodeKeyGroup(cache, keys, j, page, (j - begin) / cache.group);
     }
     if (begin < valuesCoded) {
-      encodeValues(cache, exact.values + size_t(cache.sink + begin) * stride, stride,
-                   min(end, valuesCoded) - begin, page);
+      PromptValues values = {tokens, cache.sink + begin};
+      encodeValues(cache, values, min(end, valuesCoded) - begin, page);
     }
   }
   exact.keysAt(cache, cache.sink + max(begin, keysCoded), cache.sink + end);
   exact.valuesAt(cache, cache.sink + max(begin, valuesCoded), cache.sink + end);
+}
+
+KERNEL(stage_prompt, StagePromptArguments, threads) {
+  int sequence = int(blockIdx.z);
+  PromptTokens tokens(a.prompts, sequence, int(blockIdx.y), a.kvHeads, a.headDim);
+  int begin = (tokens.earlier / keptTokens + int(blockIdx.x)) * keptTokens;
+  int from = max(begin, tokens.earlier);
+  int to = min(begin + keptTokens, min(tokens.length, a.staged[sequence]));
+  int chunks = a.headDim / chunk;
+  for (int task = int(threadIdx.x); task < (to - from) * chunks; task += threads) {
+    int position = from + task / chunks;
+    int channel = task % chunks * chunk;
+    *reinterpret_cast<uint4*>(tokens.keptKey(position) + channel) =
+        *reinterpret_cast<const uint4*>(tokens.view.keys + tokens.rowOffset(position) + channel);
+    *reinterpret_cast<uint4*>(tokens.keptValue(position) + channel) =
+        *reinterpret_cast<const uint4*>(tokens.view.values + tokens.rowOffset(position) + channel);
+  }
 }
 
 KERNEL(flush_window, FlushArguments, threads) {

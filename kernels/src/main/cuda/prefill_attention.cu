@@ -1,5 +1,5 @@
-// Causal attention of whole prompts, side by side without padding, as FlashAttention-2 does it (arXiv
-// 2307.08691, algorithm 1): scores never leave registers, softmax runs along the keys.
+// Causal attention of prompts, whole or in parts, side by side without padding, as FlashAttention-2 does
+// it (arXiv 2307.08691, algorithm 1): scores never leave registers, softmax runs along the keys.
 //
 // A block: 64 neighbouring queries of one sequence, one query head; a warp: 16 of them. K and V pass
 // through shared memory in tiles of keyTile tokens: the copy of V runs while scores are computed, that
@@ -8,8 +8,7 @@
 // float16 of what rounding left; K and V are float16 to begin with, so results are near float's.
 //
 // Limits: headDim even, up to 256, padded inside to the kernel's depth with zeros; a copy of 16 bytes
-// needs headDim to be a multiple of 8 (else 4 bytes at a time). Tiles of queries begin at multiples of
-// 64 of their sequence.
+// needs headDim to be a multiple of 8 (else 4 bytes at a time), and so do earlier tokens.
 //
 // A row's bits depend on its own sequence alone: tiles of keys begin at multiples of keyTile in the
 // sequence's own positions and come in their order; a tile wholly masked for a row, but not for its
@@ -184,7 +183,7 @@ DEVICE void store(const float (&out)[S::depth / 8][4], const Softmax& softmax,
   for (int half = 0; half < 2; half++) {
     float inverse = softmax.inverse(half);
     int position = warpStart + lane.row + half * 8;
-    if (position < tile.length) {
+    if (position < tile.length()) {
       uint16_t* target = a.out + tile.queryRow(position) * a.outStride + tile.head * a.headDim;
 #pragma unroll
       for (int n = 0; n < S::depth / 8; n++) {
@@ -231,7 +230,7 @@ DEVICE void attend(const PrefillAttentionArguments& a) {
   Lane lane;
   int warpStart = tile.start + int(threadIdx.x) / warpLanes * warpRows;
   int keyStart = tile.firstVisible(tile.start) / S::keyTile * S::keyTile;
-  copyTile<S>(keys, a.keys, tile, keyStart);
+  copyTile<S, Part::key>(keys, tile, keyStart);
   Query<S> query(tile, lane, warpStart, sharedMemory() + 2 * S::tileBytes);
   Softmax softmax;
   float out[S::depth / 8][4];
@@ -243,7 +242,7 @@ DEVICE void attend(const PrefillAttentionArguments& a) {
     // K is here, and every warp is done with the values of the tile before.
     waitForCopies<0>();
     __syncthreads();
-    copyTile<S>(values, a.values, tile, keyStart);
+    copyTile<S, Part::value>(values, tile, keyStart);
     float score[S::keyTile / 8][4];
     multiplyKeys<S>(score, query, keys, lane);
     mask<S>(score, tile, lane, warpStart, keyStart);
@@ -252,7 +251,7 @@ DEVICE void attend(const PrefillAttentionArguments& a) {
     waitForCopies<0>();
     __syncthreads();
     if (keyStart + S::keyTile <= tile.lastPosition()) {
-      copyTile<S>(keys, a.keys, tile, keyStart + S::keyTile);
+      copyTile<S, Part::key>(keys, tile, keyStart + S::keyTile);
     }
     multiplyValues<S>(out, score, values, lane);
   }

@@ -2,7 +2,7 @@
 // shared memory. prefill_attention.cu tells the whole story.
 #pragma once
 
-#include "device.cuh"
+#include "prompt_view.cuh"
 
 namespace {
 
@@ -11,7 +11,6 @@ constexpr int warpLanes = 32;
 constexpr int queryTile = 64;
 constexpr int warpRows = 16;
 constexpr int copyNumbers = 8;  // in 16 bytes
-constexpr float largestHalf = 65504.0f;
 
 // Queries are multiplied by a power of 2 before they become float16, and scores divided by it, to keep
 // their low bits out of float16's subnormal range.
@@ -42,28 +41,25 @@ DEVICE uint32_t saturatedHalf2(float low, float high) {
 struct QueryTile {
   const PrefillAttentionArguments& a;
   int head;
-  int kvHead;
-  int firstRow;  // of the sequence
-  int length;
   int start;  // position of the tile's first query
+  PromptTokens tokens;
 
-  DEVICE explicit QueryTile(const PrefillAttentionArguments& arguments) : a(arguments) {
-    int tile = int(blockIdx.x);
-    int sequence = a.tileSequence[tile];
-    head = int(blockIdx.y);
-    kvHead = head / (a.queryHeads / a.kvHeads);
-    firstRow = a.firstRow[sequence];
-    length = a.length[sequence];
-    start = a.tileStart[tile];
-  }
+  DEVICE explicit QueryTile(const PrefillAttentionArguments& arguments)
+      : a(arguments),
+        head(int(blockIdx.y)),
+        start(a.tileStart[blockIdx.x]),
+        tokens(a.prompts, a.tileSequence[blockIdx.x], head / (a.queryHeads / a.kvHeads), a.kvHeads,
+               a.headDim) {}
 
+  DEVICE int length() const { return tokens.length; }
   DEVICE int firstVisible(int position) const {
     return a.slidingWindow > 0 ? max(0, position + 1 - a.slidingWindow) : 0;
   }
-  DEVICE int lastPosition() const { return min(start + queryTile, length) - 1; }
-  // Rows of K and V, and of queries and out.
-  DEVICE size_t keyRow(int position) const { return size_t(firstRow + position); }
-  DEVICE size_t queryRow(int position) const { return size_t(firstRow - a.firstQueryRow + position); }
+  DEVICE int lastPosition() const { return min(start + queryTile, length()) - 1; }
+  // Rows of queries and out.
+  DEVICE size_t queryRow(int position) const {
+    return size_t(tokens.firstRow - a.firstQueryRow + position);
+  }
 };
 
 // A lane's place in the warp's matrices: rows `row` and row + 8, columns `column` and the next of each
@@ -92,7 +88,7 @@ struct Query {
         int position = warpStart + lane.row + i % 2 * 8;
         int column = step * 16 + i / 2 * 8 + lane.column;
         float2 x = make_float2(0, 0);
-        if (position < tile.length && column < tile.a.headDim) {
+        if (position < tile.length() && column < tile.a.headDim) {
           size_t row = tile.queryRow(position) * tile.a.queryHeads + tile.head;
           x = *reinterpret_cast<const float2*>(tile.a.query + row * tile.a.headDim + column);
         }
@@ -130,14 +126,74 @@ struct Query {
   }
 };
 
-// Starts the copy of tokens [start, start + keyTile) of a K/V head; beyond the sequence and beyond
-// headDim the tile becomes 0.
+enum class Part { key, value };
+
+// Tokens of a tile of which the first are in pages. K in tiles of 16 tokens is turned on its way, which
+// takes a thread's time; all else is copied beside it.
+template <class S, Part part>
+DEVICE void copyKeptTile(uint16_t* shared, const QueryTile& tile, int start) {
+  const PromptTokens& tokens = tile.tokens;
+  int headDim = tokens.headDim;
+  bool inTiles = part == Part::key && tokens.view.keptInTiles != 0;
+  constexpr int rowThreads = S::depth % 64 == 0 ? 8 : 4;
+  int firstColumn = int(threadIdx.x) % rowThreads * copyNumbers;
+  for (int row = int(threadIdx.x) / rowThreads; row < S::keyTile; row += threads / rowThreads) {
+    int position = start + row;
+    if (inTiles && position < tokens.earlier) {
+      continue;
+    }
+    bool isToken = position < tokens.length;
+    const uint16_t* from = tokens.view.keys;
+    if (isToken) {
+      from = part == Part::key ? tokens.key(position) : tokens.value(position);
+    }
+#pragma unroll
+    for (int column = 0; column < S::depth; column += rowThreads * copyNumbers) {
+      bool valid = isToken && firstColumn + column < headDim;
+      copyAsync16(shared + row * S::stride + firstColumn + column,
+                  valid ? from + firstColumn + column : tokens.view.keys, valid);
+    }
+  }
+  if (!inTiles) {
+    return;
+  }
+  constexpr int pairs = S::depth / 2;
+  for (int task = int(threadIdx.x); task < S::keyTile / 8 * pairs; task += threads) {
+    int channel = task % pairs * 2;
+    int row = task / pairs * 8;
+    int position = start + row;
+    if (position >= tokens.earlier) {
+      continue;
+    }
+    uint4 even = make_uint4(0, 0, 0, 0);
+    uint4 odd = even;
+    if (channel < headDim) {
+      int place = position % keptTokens;
+      int at = ((place / tokenTile * headDim + channel) * tokenTile + place % tokenTile) * halfBytes;
+      const uint4* from = reinterpret_cast<const uint4*>(tokens.page(position) + at);
+      even = from[0];
+      odd = from[tokenTile / 8];
+    }
+    uint32_t evens[4] = {even.x, even.y, even.z, even.w};
+    uint32_t odds[4] = {odd.x, odd.y, odd.z, odd.w};
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+      if (position + i < tokens.earlier) {
+        uint32_t low = evens[i / 2] >> (i % 2 * 16) & 0xffffu;
+        uint32_t high = odds[i / 2] >> (i % 2 * 16) << 16;
+        *reinterpret_cast<uint32_t*>(shared + (row + i) * S::stride + channel) = low | high;
+      }
+    }
+  }
+}
+
+// Tokens of the step, rows apart.
 template <class S>
-DEVICE void copyTile(uint16_t* shared, const uint16_t* source, const QueryTile& tile, int start) {
+DEVICE void copyRows(uint16_t* shared, const uint16_t* source, const QueryTile& tile, int start) {
   int headDim = tile.a.headDim;
   size_t stride = size_t(tile.a.kvHeads) * headDim;
-  const uint16_t* head = source + tile.keyRow(start) * stride + size_t(tile.kvHead) * headDim;
-  int rows = tile.length - start;
+  const uint16_t* head = source + tile.tokens.rowOffset(start);
+  int rows = tile.length() - start;
   if (headDim % copyNumbers == 0) {
     // Neighbouring threads copy up to 128 bytes of a row, whole cache lines where rows are aligned.
     constexpr int rowThreads = S::depth % 64 == 0 ? 8 : 4;
@@ -164,6 +220,18 @@ DEVICE void copyTile(uint16_t* shared, const uint16_t* source, const QueryTile& 
       *reinterpret_cast<uint32_t*>(shared + row * S::stride + column) =
           valid ? *reinterpret_cast<const uint32_t*>(head + row * stride + column) : 0;
     }
+  }
+}
+
+// Starts the copy of tokens [start, start + keyTile) of a K/V head; beyond the sequence and beyond
+// headDim the tile becomes 0.
+template <class S, Part part>
+DEVICE void copyTile(uint16_t* shared, const QueryTile& tile, int start) {
+  if (start < tile.tokens.earlier) {
+    copyKeptTile<S, part>(shared, tile, start);
+  } else {
+    const PromptView& prompts = tile.a.prompts;
+    copyRows<S>(shared, part == Part::key ? prompts.keys : prompts.values, tile, start);
   }
   commitCopies();
 }

@@ -177,22 +177,11 @@ KERNEL(sample_tokens, SampleArguments, 512) {
   }
 }
 
-KERNEL(count_prompt, CountPromptArguments, 256) {
-  int sequence = blockIdx.x;
-  int slot = a.slots[sequence];
-  if (slot < 0) {
-    return;
-  }
-  unsigned short* counts = a.counts + (long long)slot * a.vocabulary;
-  for (int token = threadIdx.x; token < a.vocabulary; token += blockDim.x) {
-    counts[token] = 0;
-  }
-  __syncthreads();
-  const int* tokens = a.tokens + a.firstRow[sequence];
-  for (int i = threadIdx.x; i < a.length[sequence]; i += blockDim.x) {
-    int token = tokens[i];
-    if (token >= 0 && token < a.vocabulary) {
-      counts[token] = countInPrompt;  // whoever writes, writes the same
-    }
+KERNEL(set_counts, SetCountsArguments, 256) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < a.count && a.tokens[i] >= 0 && a.tokens[i] < a.vocabulary) {
+    unsigned generated = unsigned(min(a.times[i], int(countGenerated)));
+    a.counts[(long long)a.slots[i] * a.vocabulary + a.tokens[i]] =
+        uint16_t(countInPrompt | generated);
   }
 }

@@ -28,6 +28,18 @@ public interface Sampler {
     return Optional.empty();
   }
 
+  /**
+   * Tells of every token of prompt and output, once each, if penalties ask for them: a device
+   * counts by itself what it chooses, but has to be told what came before.
+   */
+  default void forEachSeen(SeenToken visitor) {}
+
+  /** A token and how often it has been generated, 0 for one that only the prompt has. */
+  @FunctionalInterface
+  interface SeenToken {
+    void accept(int token, int count);
+  }
+
   /** Takes the token that a device chose by {@link #onDevice} as the sequence's next. */
   default void accept(int token) {
     throw new UnsupportedOperationException("this sampler chooses on the host alone");

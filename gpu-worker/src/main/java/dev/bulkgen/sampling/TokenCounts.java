@@ -29,11 +29,11 @@ final class TokenCounts {
     counts[slot] += count;
   }
 
-  /** Applies {@code penalty} to the logit of every token seen. */
-  void forEach(CountedToken penalty) {
+  /** Tells {@code visitor} of every token seen. */
+  void forEach(Sampler.SeenToken visitor) {
     for (int slot = 0; slot < tokens.length; slot++) {
       if (tokens[slot] != EMPTY) {
-        penalty.accept(tokens[slot], counts[slot]);
+        visitor.accept(tokens[slot], counts[slot]);
       }
     }
   }
@@ -60,10 +60,5 @@ final class TokenCounts {
         counts[slot] = oldCounts[i];
       }
     }
-  }
-
-  /** A token and how often it has been generated. */
-  interface CountedToken {
-    void accept(int token, int count);
   }
 }

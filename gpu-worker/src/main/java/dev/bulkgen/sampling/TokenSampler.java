@@ -93,6 +93,13 @@ public final class TokenSampler implements Sampler {
   }
 
   @Override
+  public void forEachSeen(SeenToken visitor) {
+    if (seen != null) {
+      seen.forEach(visitor);
+    }
+  }
+
+  @Override
   public void accept(int token) {
     generated++;
     if (seen != null) {

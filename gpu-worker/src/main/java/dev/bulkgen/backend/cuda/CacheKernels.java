@@ -6,7 +6,7 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 
 /**
- * Launches what keeps K and V: whole prompts, and after each decode step what it pushed out of the
+ * Launches what keeps K and V: prompts, and after each decode step what it pushed out of the
  * windows. The bytes are those of the CPU backend.
  */
 public final class CacheKernels {
@@ -16,24 +16,30 @@ public final class CacheKernels {
 
   private final CacheLayout layout;
   private final Kernel storeKernel;
+  private final Kernel stageKernel;
   private final Kernel flushKernel;
   private final KernelArguments storeArguments;
+  private final KernelArguments stageArguments;
   private final KernelArguments flushArguments;
   private final int sharedBytes;
 
   /**
-   * Prompts of one layer, by address.
+   * How much of a step's prompts is kept.
    *
    * @param sequences how many
    * @param longest tokens of the longest
-   * @param keys [rows][kvHeads][headDim] float16
-   * @param values likewise
-   * @param firstRow [sequences] int
-   * @param length [sequences] int
-   * @param slots [sequences] int
+   * @param stored address of [sequences] int: the prompt's length, 0 where it is not kept yet
+   * @param sharedPages address of [sequences] int: pages, the first ones, that stay as they are
    */
-  public record Prompts(
-      int sequences, int longest, long keys, long values, long firstRow, long length, long slots) {}
+  public record Stored(int sequences, int longest, long stored, long sharedPages) {}
+
+  /**
+   * Which of a step's tokens go into staging pages.
+   *
+   * @param longest tokens of the longest part
+   * @param staged address of [sequences] int: the tokens that a sequence has staging pages for
+   */
+  public record Staged(int sequences, int longest, long staged) {}
 
   /**
    * @throws BulkgenException INTERNAL if the kernels do not take the heads
@@ -42,8 +48,11 @@ public final class CacheKernels {
     requireHeads(layout);
     this.layout = layout;
     storeKernel = kernels.kernel("store_prompt");
+    stageKernel = kernels.kernel("stage_prompt");
     flushKernel = kernels.kernel("flush_window");
     storeArguments = storeKernel.arguments();
+    stageArguments =
+        stageKernel.arguments().set("kvHeads", layout.kvHeads()).set("headDim", layout.headDim());
     flushArguments = flushKernel.arguments();
     sharedBytes = layout.policy() instanceof CachePolicy.Kivi kivi ? scaleBytes(kivi) : 0;
   }
@@ -70,18 +79,34 @@ public final class CacheKernels {
     return SCALE_BYTES * Math.max(layout.headDim(), values);
   }
 
-  /** Keeps whole prompts; their pages are in the page tables. */
-  public void storePrompts(CudaStream stream, CudaCacheView cache, int layer, Prompts prompts) {
+  /**
+   * Keeps prompts, whole or their ends; their pages are in the page tables. Exact caches keep what
+   * the step has added.
+   */
+  public void storePrompts(
+      CudaStream stream, CudaCacheView cache, int layer, PromptView prompts, Stored stored) {
+    if (stored.longest == 0) {
+      return;
+    }
     cache.fill(storeArguments, layer);
+    prompts.fill(storeArguments, layer);
     storeArguments
-        .setAddress("keys", prompts.keys)
-        .setAddress("values", prompts.values)
-        .setAddress("firstRow", prompts.firstRow)
-        .setAddress("length", prompts.length)
-        .setAddress("slots", prompts.slots);
-    int pages = (prompts.longest + layout.pageTokens() - 1) / layout.pageTokens();
-    Grid grid = Grid.of(pages, layout.kvHeads(), prompts.sequences);
+        .setAddress("stored", stored.stored)
+        .setAddress("sharedPages", stored.sharedPages);
+    int pages = (stored.longest + layout.pageTokens() - 1) / layout.pageTokens();
+    Grid grid = Grid.of(pages, layout.kvHeads(), stored.sequences);
     storeKernel.launch(stream, grid, sharedBytes, storeArguments);
+  }
+
+  /** Puts what a step adds to prompts into staging pages, which {@code prompts} has as kept. */
+  public void stagePrompts(CudaStream stream, int layer, PromptView prompts, Staged staged) {
+    prompts.fill(stageArguments, layer);
+    stageArguments.setAddress("staged", staged.staged);
+    int pageTokens = layout.staging().pageTokens();
+    // A part that begins within a page touches one more.
+    int pages = (staged.longest + 2 * pageTokens - 2) / pageTokens;
+    Grid grid = Grid.of(pages, layout.kvHeads(), staged.sequences);
+    stageKernel.launch(stream, grid, 0, stageArguments);
   }
 
   /** Whether {@link #flush} ever has anything to do. */

@@ -30,6 +30,7 @@ public final class CudaBackend implements Backend {
   private final CudaShape shape;
   private final StepCheck check;
   private final DeviceCache cache;
+  private final TokenCounter counter;
   private final PromptPass prompts;
   private final DecodePass decodes;
   private final Deque<Runnable> closing = new ArrayDeque<>();
@@ -64,10 +65,12 @@ public final class CudaBackend implements Backend {
       CudaForward forward = new CudaForward(model, workspace, kernels, stream);
       DeviceSampler sampler = new DeviceSampler(context, workspace, kernels.sampling(), stream);
       closing.push(sampler::close);
+      counter = new TokenCounter(context, workspace, kernels.sampling(), stream);
+      closing.push(counter::close);
       RowChooser chooser = new RowChooser(shape, forward, sampler);
       cache = new DeviceCache(context, workspace, kernels.copy(), stream);
       closing.push(cache::close);
-      prompts = new PromptPass(context, workspace, forward, kernels.sampling(), chooser, stream);
+      prompts = new PromptPass(context, workspace, forward, chooser, stream);
       closing.push(prompts::close);
       decodes = new DecodePass(context, workspace, forward, chooser, stream);
       closing.push(decodes::close);
@@ -132,12 +135,16 @@ public final class CudaBackend implements Backend {
 
   @Override
   public void swapOut(SequenceCache from, SequenceCache to) {
-    throw new UnsupportedOperationException("the CUDA backend does not swap yet");
+    context.attach();
+    check.checkCopy(from, to);
+    cache.swapOut(from, to);
   }
 
   @Override
   public void swapIn(SequenceCache from, SequenceCache to) {
-    throw new UnsupportedOperationException("the CUDA backend does not swap yet");
+    context.attach();
+    check.checkCopy(from, to);
+    cache.swapIn(from, to);
   }
 
   @Override
@@ -150,6 +157,7 @@ public final class CudaBackend implements Backend {
     context.attach();
     check.check(batch);
     cache.update(batch);
+    counter.prepare(batch.sequences());
     List<SequenceStep> all = batch.sequences();
     List<SequenceStep> prefilling = all.stream().filter(SequenceStep::isPrefill).toList();
     List<SequenceStep> decoding = all.stream().filter(step -> !step.isPrefill()).toList();
@@ -170,7 +178,7 @@ public final class CudaBackend implements Backend {
 
   @Override
   public long cacheBytes() {
-    return shape.pageBytes() + shape.windowBytes();
+    return shape.cacheBytes();
   }
 
   /** Gives everything back, the context too. Again does nothing. */

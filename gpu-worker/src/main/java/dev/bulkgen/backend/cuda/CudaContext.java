@@ -115,7 +115,7 @@ public final class CudaContext implements AutoCloseable {
    *
    * @throws BulkgenException DEVICE_OUT_OF_MEMORY where the host does not lock so much
    */
-  public PinnedMemory allocatePinned(int bytes, String what) {
+  public PinnedMemory allocatePinned(long bytes, String what) {
     check();
     return new PinnedMemory(this, bytes, what);
   }

@@ -21,18 +21,15 @@ final class CudaForward {
    *
    * @param tokens [rows]
    * @param positions [rows]
-   * @param firstRow [sequences]
-   * @param length [sequences]
-   * @param slots [sequences]
    * @param tileSequence [tiles]
    * @param tileStart [tiles]
    */
   record PromptTables(
       long tokens,
       long positions,
-      long firstRow,
-      long length,
-      long slots,
+      PromptView prompts,
+      CacheKernels.Stored stored,
+      CacheKernels.Staged staged,
       long tileSequence,
       long tileStart) {}
 
@@ -58,33 +55,26 @@ final class CudaForward {
   }
 
   /**
-   * Prefills: leaves the residual stream of all rows after the last layer, and their K and V
-   * cached. A block's queries attend to keys of its own and earlier blocks, which are there.
+   * Prefills: leaves the residual stream of all rows after the last layer, and their K and V kept.
+   * A block's queries attend to keys of its own and earlier blocks and of earlier steps, which are
+   * there.
    */
   void prefill(PromptRows rows, PromptTables tables) {
     embed(tables.tokens, rows.count);
+    CacheKernels cache = kernels.cache();
     for (int layer = 0; layer < model.layerCount(); layer++) {
       for (PromptRows.Block block : rows.blocks) {
-        prefillBlock(weights.layers().get(layer), block, tables);
+        prefillBlock(layer, block, tables);
       }
-      kernels
-          .cache()
-          .storePrompts(
-              stream,
-              workspace.cache(),
-              layer,
-              new CacheKernels.Prompts(
-                  rows.sequences(),
-                  rows.longest(),
-                  workspace.promptKeys.address(),
-                  workspace.promptValues.address(),
-                  tables.firstRow,
-                  tables.length,
-                  tables.slots));
+      if (rows.hasStaged()) {
+        cache.stagePrompts(stream, layer, tables.prompts, tables.staged);
+      }
+      cache.storePrompts(stream, workspace.cache(), layer, tables.prompts, tables.stored);
     }
   }
 
-  private void prefillBlock(DeviceModel.Layer part, PromptRows.Block block, PromptTables tables) {
+  private void prefillBlock(int layer, PromptRows.Block block, PromptTables tables) {
+    DeviceModel.Layer part = weights.layers().get(layer);
     int first = block.firstRow();
     project(kernels.promptProducts(), part, first, block.rows());
     RotaryKernels.Rows rotated =
@@ -108,13 +98,9 @@ final class CudaForward {
         .prefillAttention()
         .attend(
             stream,
-            new PrefillAttentionKernels.Prompts(
-                workspace.query.address(),
-                first,
-                workspace.promptKeys.address(),
-                workspace.promptValues.address(),
-                tables.firstRow,
-                tables.length),
+            new PrefillAttentionKernels.Queries(workspace.query.address(), first),
+            tables.prompts,
+            layer,
             new PrefillAttentionKernels.Tiles(
                 block.tiles(), tables.tileSequence + tileOffset, tables.tileStart + tileOffset),
             workspace.attended);

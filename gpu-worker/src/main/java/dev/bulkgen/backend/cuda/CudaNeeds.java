@@ -8,13 +8,14 @@ import dev.bulkgen.model.ModelWeights;
 import dev.bulkgen.tensor.DType;
 
 /**
- * Device memory of a backend beside its pages and windows, known before any weight is read.
+ * Memory of a backend beside its pages, windows and staging pages, known before any weight is read.
  *
  * @param weightBytes with biases, norms and rotation angles
  * @param workspaceBytes activations, tables, counts, partial sums
  * @param logitBytes of the rows whose logits are computed together
+ * @param swapBytes of the host, locked in its memory, for sequences that are swapped out
  */
-public record CudaNeeds(long weightBytes, long workspaceBytes, long logitBytes) {
+public record CudaNeeds(long weightBytes, long workspaceBytes, long logitBytes, long swapBytes) {
 
   /** Of a model whose config declares its type; 16 bits where it declares none. */
   public static CudaNeeds of(
@@ -39,10 +40,14 @@ public record CudaNeeds(long weightBytes, long workspaceBytes, long logitBytes) 
   }
 
   private static CudaNeeds of(CudaShape shape) {
-    return new CudaNeeds(shape.weightBytes(), shape.workspaceBytes(), shape.logitBytes());
+    return new CudaNeeds(
+        shape.weightBytes(),
+        shape.workspaceBytes(),
+        shape.logitBytes(),
+        shape.swapPageBytes() + shape.swapWindowBytes());
   }
 
-  /** All of it. */
+  /** Of the device. */
   public long bytes() {
     return weightBytes + workspaceBytes + logitBytes;
   }

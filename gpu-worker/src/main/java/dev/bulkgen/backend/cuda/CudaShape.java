@@ -73,8 +73,9 @@ record CudaShape(
           capacity.slots(),
           MOST_SLOTS);
     }
-    int length = capacity.prefillTokens();
-    double entries = (double) capacity.slots() * layout.layers() * layout.pagesPerLayer(length);
+    int length = capacity.contextTokens();
+    int pages = Math.max(layout.pagesPerLayer(length), layout.staging().pagesPerLayer(length));
+    double entries = (double) capacity.slots() * layout.layers() * pages;
     if (entries > Integer.MAX_VALUE) {
       throw BulkgenException.of(
           ErrorCode.MEMORY_PLAN_REFUSED,
@@ -155,14 +156,19 @@ record CudaShape(
     return layout.policy() instanceof CachePolicy.Kivi kivi ? kivi.sink() : 0;
   }
 
-  /** Longest sequence: no prompt is longer than a step takes. */
+  /** Longest sequence. */
   int maxLength() {
-    return capacity.prefillTokens();
+    return capacity.contextTokens();
   }
 
   /** Pages of one layer that a sequence may hold. */
   int maxPages() {
     return Math.max(1, layout.pagesPerLayer(maxLength()));
+  }
+
+  /** Staging pages of one layer that a sequence may hold. */
+  int maxStagingPages() {
+    return capacity.stagingPages() == 0 ? 0 : layout.staging().pagesPerLayer(maxLength());
   }
 
   int maxSplits() {
@@ -224,6 +230,10 @@ record CudaShape(
     return (long) Integer.BYTES * capacity.slots() * layout.layers() * maxPages();
   }
 
+  long stagingTableBytes() {
+    return (long) Integer.BYTES * capacity.slots() * layout.layers() * maxStagingPages();
+  }
+
   long countBytes() {
     return (long) Short.BYTES * capacity.slots() * model.vocabSize();
   }
@@ -234,6 +244,24 @@ record CudaShape(
 
   long windowBytes() {
     return (long) capacity.slots() * layout.windowBytes();
+  }
+
+  long stagingBytes() {
+    return (long) capacity.stagingPages() * layout.staging().pageBytes();
+  }
+
+  /** Pages, windows and staging. */
+  long cacheBytes() {
+    return pageBytes() + windowBytes() + stagingBytes();
+  }
+
+  /** Of the host, for pages of sequences that are swapped out. */
+  long swapPageBytes() {
+    return (long) capacity.swapPages() * layout.pageBytes();
+  }
+
+  long swapWindowBytes() {
+    return (long) capacity.swapSlots() * layout.windowBytes();
   }
 
   /** Sums of prompts that another library leaves to be finished. */
@@ -287,6 +315,7 @@ record CudaShape(
   /** Activations, tables and partial sums: all but weights, logits and the cache. */
   long workspaceBytes() {
     return pageTableBytes()
+        + stagingTableBytes()
         + countBytes()
         + hiddenBytes()
         + brokenBytes()
@@ -308,6 +337,9 @@ record CudaShape(
 
   private long tableBytes() {
     long ints = PromptPass.tableInts(this) + DecodePass.tableInts(this);
-    return Integer.BYTES * ints + DeviceCache.bytes() + DeviceSampler.bytes(logitRows());
+    return Integer.BYTES * ints
+        + DeviceCache.bytes()
+        + TokenCounter.bytes()
+        + DeviceSampler.bytes(logitRows());
   }
 }

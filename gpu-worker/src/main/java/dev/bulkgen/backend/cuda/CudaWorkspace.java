@@ -1,5 +1,6 @@
 package dev.bulkgen.backend.cuda;
 
+import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.tensor.DType;
 
 /** All memory of a device that a backend has beside the weights, taken once. */
@@ -12,6 +13,8 @@ final class CudaWorkspace implements AutoCloseable {
   final DeviceMemory pages;
   final DeviceMemory windows;
   final DeviceMemory pageTable; // int [slots][layers][maxPages]
+  final DeviceMemory staging; // float16, prompts' exact K and V
+  final DeviceMemory stagingTable; // int [slots][layers][maxStagingPages]
   final DeviceMemory counts; // uint16 [slots][vocabulary]
   final DeviceMemory hidden; // float [maxRows][hiddenStride], the residual stream
   final DeviceMemory broken; // int [maxRows], 1 where a row is no longer finite
@@ -39,6 +42,8 @@ final class CudaWorkspace implements AutoCloseable {
       pages = memory.device(shape.pageBytes(), "cache pages");
       windows = memory.device(shape.windowBytes(), "cache windows");
       pageTable = memory.device(shape.pageTableBytes(), "page table");
+      staging = memory.device(shape.stagingBytes(), "staging pages");
+      stagingTable = memory.device(shape.stagingTableBytes(), "table of staging pages");
       counts = memory.device(shape.countBytes(), "token counts");
       hidden = memory.device(shape.hiddenBytes(), "residual stream");
       broken = memory.device(shape.brokenBytes(), "finite flags");
@@ -75,9 +80,21 @@ final class CudaWorkspace implements AutoCloseable {
     return shape;
   }
 
-  /** Bytes of pages and windows. */
-  long cacheBytes() {
-    return shape.pageBytes() + shape.windowBytes();
+  /** Where prompts' tokens of earlier steps are as they were. */
+  PromptView.Kept kept() {
+    CacheLayout layout = shape.layout();
+    if (layout.isExact()) {
+      return new PromptView.Kept(
+          pages.address(), pageTable.address(), layout.layers(), shape.maxPages(), true);
+    }
+    return shape.maxStagingPages() == 0
+        ? PromptView.Kept.NONE
+        : new PromptView.Kept(
+            staging.address(),
+            stagingTable.address(),
+            layout.layers(),
+            shape.maxStagingPages(),
+            false);
   }
 
   /** Address of {@code row} of the residual stream. */

@@ -70,7 +70,7 @@ final class DecodePass implements AutoCloseable {
     broken.fetch(rows.count);
     List<LogitRow> logitRows = new ArrayList<>();
     for (int row = 0; row < rows.count; row++) {
-      logitRows.add(new LogitRow(row, row, sequences.get(row), 0, true));
+      logitRows.add(new LogitRow(row, row, sequences.get(row), 0, true, true));
     }
     return outputs(rows, chooser.choose(logitRows, rowIndex, rows.count));
   }

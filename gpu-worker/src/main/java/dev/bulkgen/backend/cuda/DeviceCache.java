@@ -7,7 +7,11 @@ import dev.bulkgen.cache.PageTable;
 import dev.bulkgen.cache.SequenceCache;
 import java.util.Arrays;
 
-/** Keeps the device's page table like the host's, and copies one sequence's cache to another. */
+/**
+ * Keeps the device's page tables like the host's, and copies sequences' caches: on the device, and
+ * to and from the swap area, which is memory of the host that kernels reach. All of it in order
+ * with the steps, and without waiting.
+ */
 final class DeviceCache implements AutoCloseable {
   /** Pages that travel with one copy. */
   private static final int BATCH = 1 << 14;
@@ -16,9 +20,12 @@ final class DeviceCache implements AutoCloseable {
   private final CacheLayout layout;
   private final CopyKernels kernels;
   private final CudaStream stream;
+  private final OwnedMemory memory;
   private final PageTableMirror mirror;
+  private final PageTableMirror stagingMirror;
   private final StepTables tables;
-  private final int vocabulary;
+  private final PinnedMemory swapPages; // null without swapping
+  private final PinnedMemory swapWindows; // null without swapping, or windows
 
   DeviceCache(
       CudaContext context, CudaWorkspace workspace, CopyKernels kernels, CudaStream stream) {
@@ -27,9 +34,22 @@ final class DeviceCache implements AutoCloseable {
     this.stream = stream;
     CudaShape shape = workspace.shape();
     layout = shape.layout();
-    vocabulary = shape.model().vocabSize();
-    mirror = new PageTableMirror(shape.capacity().slots(), layout.layers(), shape.maxPages());
+    int slots = shape.capacity().slots();
+    mirror = new PageTableMirror(slots, layout.layers(), shape.maxPages());
+    stagingMirror = new PageTableMirror(slots, layout.layers(), shape.maxStagingPages());
+    memory = new OwnedMemory(context);
     tables = new StepTables(context, StepTables.room(2, 2 * BATCH), "page numbers");
+    try {
+      swapPages = pinned(shape.swapPageBytes(), "pages swapped out");
+      swapWindows = pinned(shape.swapWindowBytes(), "windows swapped out");
+    } catch (RuntimeException | Error e) {
+      close();
+      throw e;
+    }
+  }
+
+  private PinnedMemory pinned(long bytes, String what) {
+    return bytes == 0 ? null : memory.pinned(bytes, what);
   }
 
   /** Bytes on the device. */
@@ -40,75 +60,117 @@ final class DeviceCache implements AutoCloseable {
   /** Tells the device of the pages that sequences have taken since the last step. */
   void update(StepBatch batch) {
     for (SequenceStep sequence : batch.sequences()) {
-      if (sequence.isPrefill()) {
-        mirror.forget(sequence.cache().slot());
+      SequenceCache cache = sequence.cache();
+      if (cache.length() == 0) {
+        mirror.forget(cache.slot());
+        stagingMirror.forget(cache.slot());
       }
-      mirror.note(sequence.cache());
+      mirror.note(cache, cache.pages());
+      if (sequence.isPrefill()) {
+        stagingMirror.note(cache, cache.staging());
+      }
     }
     send();
   }
 
   private void send() {
-    for (int from = 0; from < mirror.count(); from += BATCH) {
-      if (from > 0) {
-        stream.synchronize(); // the tables are still being read
-      }
-      int to = Math.min(mirror.count(), from + BATCH);
-      tables.clear();
-      long indices = tables.put(mirror.indices(from, to));
-      long pages = tables.put(mirror.pages(from, to));
-      tables.upload(stream);
-      kernels.scatter(stream, workspace.pageTable.address(), indices, pages, to - from);
-    }
-    mirror.clear();
+    send(mirror, workspace.pageTable);
+    send(stagingMirror, workspace.stagingTable);
   }
 
-  /** Copies pages, window slot and token counts; waits for the device. */
-  void copy(SequenceCache from, SequenceCache to) {
-    for (int layer = 0; layer < layout.layers(); layer++) {
-      int count = from.pages().count(layer);
-      for (int first = 0; first < count; first += BATCH) {
-        int part = Math.min(BATCH, count - first);
-        copyPages(pages(from.pages(), layer, first, part), pages(to.pages(), layer, first, part));
-      }
+  private void send(PageTableMirror news, DeviceMemory table) {
+    for (int from = 0; from < news.count(); from += BATCH) {
+      int to = Math.min(news.count(), from + BATCH);
+      tables.clear();
+      long indices = tables.put(news.indices(from, to));
+      long pages = tables.put(news.pages(from, to));
+      tables.upload(stream);
+      kernels.scatter(stream, table.address(), indices, pages, to - from);
     }
+    news.clear();
+  }
+
+  /** Copies pages and window slot. */
+  void copy(SequenceCache from, SequenceCache to) {
+    long pages = workspace.pages.address();
+    copyPages(pages, from.pages(), pages, to.pages());
     long window = layout.windowBytes();
     if (window > 0) {
       stream.copy(
           workspace.windows, to.slot() * window, workspace.windows, from.slot() * window, window);
     }
-    long counts = (long) Short.BYTES * vocabulary;
-    stream.copy(
-        workspace.counts, to.slot() * counts, workspace.counts, from.slot() * counts, counts);
-    mirror.forget(to.slot());
-    mirror.note(to);
+    arrived(to);
+  }
+
+  /** Copies pages and window slot to those of the swap area that {@code to} names. */
+  void swapOut(SequenceCache from, SequenceCache to) {
+    if (swapPages != null) {
+      copyPages(workspace.pages.address(), from.pages(), swapPages.address(), to.pages());
+    }
+    long window = layout.windowBytes();
+    if (window > 0) {
+      stream.download(
+          swapWindows, to.slot() * window, workspace.windows, from.slot() * window, window);
+    }
+  }
+
+  void swapIn(SequenceCache from, SequenceCache to) {
+    if (swapPages != null) {
+      copyPages(swapPages.address(), from.pages(), workspace.pages.address(), to.pages());
+    }
+    long window = layout.windowBytes();
+    if (window > 0) {
+      stream.upload(
+          workspace.windows, to.slot() * window, swapWindows, from.slot() * window, window);
+    }
+    arrived(to);
+  }
+
+  private void arrived(SequenceCache cache) {
+    mirror.forget(cache.slot());
+    mirror.note(cache, cache.pages());
     send();
-    stream.synchronize();
   }
 
-  private void copyPages(int[] from, int[] to) {
+  /** Pages that both have are left alone. */
+  private void copyPages(long source, PageTable from, long target, PageTable to) {
+    int[] sources = new int[BATCH];
+    int[] targets = new int[BATCH];
+    int count = 0;
+    for (int layer = 0; layer < layout.layers(); layer++) {
+      for (int i = 0; i < from.count(layer); i++) {
+        if (source == target && from.page(layer, i) == to.page(layer, i)) {
+          continue;
+        }
+        sources[count] = from.page(layer, i);
+        targets[count++] = to.page(layer, i);
+        if (count == BATCH) {
+          copyPages(source, sources, target, targets, count);
+          count = 0;
+        }
+      }
+    }
+    copyPages(source, sources, target, targets, count);
+  }
+
+  private void copyPages(long source, int[] from, long target, int[] to, int count) {
+    if (count == 0) {
+      return;
+    }
     tables.clear();
-    long source = tables.put(from);
-    long target = tables.put(to);
+    CopyKernels.Blocks sources =
+        new CopyKernels.Blocks(source, tables.put(Arrays.copyOf(from, count)));
+    CopyKernels.Blocks targets =
+        new CopyKernels.Blocks(target, tables.put(Arrays.copyOf(to, count)));
     tables.upload(stream);
-    long pages = workspace.pages.address();
-    kernels.copyBlocks(
-        stream,
-        new CopyKernels.Blocks(pages, target),
-        new CopyKernels.Blocks(pages, source),
-        layout.pageBytes(),
-        from.length);
-    stream.synchronize();
-  }
-
-  private static int[] pages(PageTable table, int layer, int first, int count) {
-    int[] pages = new int[count];
-    Arrays.setAll(pages, i -> table.page(layer, first + i));
-    return pages;
+    kernels.copyBlocks(stream, targets, sources, layout.pageBytes(), count);
   }
 
   @Override
   public void close() {
-    tables.close();
+    Cleanup cleanup = new Cleanup();
+    cleanup.run(tables::close);
+    cleanup.run(memory::close);
+    cleanup.finish();
   }
 }

@@ -9,9 +9,11 @@ import dev.bulkgen.backend.SequenceStep;
  * @param row of the residual stream
  * @param sequence whose token it is, in the pass
  * @param index among the logits that the sequence gives back
- * @param isLast whether the sequence's next token comes from it
+ * @param isLast of its sequence in this step
+ * @param isDrawn whether the sequence's next token comes from it
  */
-record LogitRow(int row, int sequence, SequenceStep step, int index, boolean isLast) {
+record LogitRow(
+    int row, int sequence, SequenceStep step, int index, boolean isLast, boolean isDrawn) {
 
   boolean isWanted() {
     return step.logits() == LogitsRequest.ALL || isLast && step.logits() == LogitsRequest.LAST;

@@ -3,7 +3,7 @@ package dev.bulkgen.backend.cuda;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** Memory that one owner takes piece by piece and gives back together, the last first. */
+/** Memory and events that one owner takes one by one and gives back together, the last first. */
 final class OwnedMemory implements AutoCloseable {
   private final CudaContext context;
   private final Deque<Runnable> taken = new ArrayDeque<>();
@@ -22,10 +22,16 @@ final class OwnedMemory implements AutoCloseable {
     return memory;
   }
 
-  PinnedMemory pinned(int bytes, String what) {
+  PinnedMemory pinned(long bytes, String what) {
     PinnedMemory memory = context.allocatePinned(bytes, what);
     taken.push(memory::close);
     return memory;
+  }
+
+  CudaEvent event(String what) {
+    CudaEvent event = context.newEvent(what);
+    taken.push(event::close);
+    return event;
   }
 
   @Override

@@ -11,6 +11,7 @@ import java.util.Arrays;
 final class PageTableMirror {
   private final int layers;
   private final int maxPages;
+  private final SequenceCache[] owners; // [slots]
   private final int[] known; // [slots][layers] pages the device has
   private int[] indices = new int[256];
   private int[] pages = new int[256];
@@ -19,17 +20,21 @@ final class PageTableMirror {
   PageTableMirror(int slots, int layers, int maxPages) {
     this.layers = layers;
     this.maxPages = maxPages;
+    owners = new SequenceCache[slots];
     known = new int[slots * layers];
   }
 
-  /** A new sequence has the slot. */
+  /** The slot's sequence has other pages now. */
   void forget(int slot) {
     Arrays.fill(known, slot * layers, (slot + 1) * layers, 0);
   }
 
-  /** Notes the pages of {@code cache} that the device does not have. */
-  void note(SequenceCache cache) {
-    PageTable table = cache.pages();
+  /** Notes the pages of {@code table}, one of {@code cache}, that the device does not have. */
+  void note(SequenceCache cache, PageTable table) {
+    if (owners[cache.slot()] != cache) {
+      forget(cache.slot());
+      owners[cache.slot()] = cache;
+    }
     for (int layer = 0; layer < layers; layer++) {
       int row = cache.slot() * layers + layer;
       for (int i = known[row]; i < table.count(layer); i++) {

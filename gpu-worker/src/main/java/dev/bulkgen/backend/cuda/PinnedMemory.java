@@ -11,10 +11,10 @@ import jcuda.driver.JCudaDriver;
 /** Host memory that stays in place, so that copies to and from the device run by themselves. */
 public final class PinnedMemory extends CudaResource {
   private final Pointer pointer = new Pointer();
-  private final ByteBuffer buffer;
-  private final int bytes;
+  private final ByteBuffer buffer; // null where no buffer is so large
+  private final long bytes;
 
-  PinnedMemory(CudaContext context, int bytes, String what) {
+  PinnedMemory(CudaContext context, long bytes, String what) {
     super(context, what);
     if (bytes < 1) {
       throw BulkgenException.of(
@@ -31,21 +31,39 @@ public final class PinnedMemory extends CudaResource {
           what);
     }
     CudaErrors.check(code, "cuMemHostAlloc", what);
-    buffer = pointer.getByteBuffer(0, bytes).order(ByteOrder.nativeOrder());
+    buffer =
+        bytes > Integer.MAX_VALUE
+            ? null
+            : pointer.getByteBuffer(0, bytes).order(ByteOrder.nativeOrder());
     opened();
   }
 
-  public int bytes() {
+  public long bytes() {
     return bytes;
   }
 
   /**
-   * The bytes, in native order. The same object each time; not to be touched after close, nor while
-   * a copy from or to them is under way.
+   * The bytes, in native order, of memory up to 2 GiB. The same object each time; not to be touched
+   * after close, nor while a copy from or to them is under way.
    */
   public ByteBuffer buffer() {
     check();
+    if (buffer == null) {
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL, "%s of %d bytes is no byte buffer", what(), bytes);
+    }
     return buffer;
+  }
+
+  /** The first byte's address for kernels, which read and write it across the bus. */
+  public long address() {
+    check();
+    DevicePointer mapped = new DevicePointer();
+    CudaErrors.check(
+        JCudaDriver.cuMemHostGetDevicePointer(mapped, pointer, 0),
+        "cuMemHostGetDevicePointer",
+        what());
+    return mapped.address();
   }
 
   Pointer at(long offset, long length) {

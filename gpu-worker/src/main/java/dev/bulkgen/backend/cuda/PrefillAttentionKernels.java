@@ -4,9 +4,9 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.AttentionShape;
 
-/** Launches the causal attention of prompts to themselves. */
+/** Launches the causal attention of prompts, whole or in parts, to themselves. */
 public final class PrefillAttentionKernels {
-  /** Queries of a tile: tiles begin at multiples of this from their sequence's start. */
+  /** Queries of a tile. */
   public static final int QUERY_TILE = 64;
 
   private static final int[] DEPTHS = {32, 64, 96, 128, 192, 256};
@@ -20,24 +20,19 @@ public final class PrefillAttentionKernels {
   private final int sharedBytes;
 
   /**
-   * Prompts side by side, by address.
+   * Queries of prompts side by side.
    *
-   * @param query [rows][queryHeads][headDim] float, scaled by log2(e) / √headDim; row 0 is that of
-   *     {@code keys} number {@code firstQueryRow}
-   * @param keys [rows][kvHeads][headDim] float16; the prompts' whole, up to the last query's
-   * @param values likewise
-   * @param firstRow [sequences] int: of keys
-   * @param length [sequences] int
+   * @param address of [rows][queryHeads][headDim] float, scaled by log2(e) / √headDim
+   * @param firstRow which row of the prompts' keys the first is that of
    */
-  public record Prompts(
-      long query, int firstQueryRow, long keys, long values, long firstRow, long length) {}
+  public record Queries(long address, int firstRow) {}
 
   /**
    * Tiles of queries, by address; those with the most keys to see should come first, so that the
    * device ends together.
    *
    * @param sequence [count] int
-   * @param start [count] int: the tile's first query, counted in its sequence
+   * @param start [count] int: position of the tile's first query
    */
   public record Tiles(int count, long sequence, long start) {}
 
@@ -88,18 +83,17 @@ public final class PrefillAttentionKernels {
    * Writes the tiles' rows of {@code out}: the heads' results side by side, then zeros up to the
    * stride.
    *
+   * @param layer of the prompts' earlier tokens
    * @param out row 0 is that of the query's row 0; as many pieces as this was made for, an even
    *     stride
    */
-  public void attend(CudaStream stream, Prompts prompts, Tiles tiles, Pieces out) {
+  public void attend(
+      CudaStream stream, Queries queries, PromptView prompts, int layer, Tiles tiles, Pieces out) {
     check(prompts, out);
+    prompts.fill(arguments, layer);
     arguments
-        .setAddress("query", prompts.query)
-        .set("firstQueryRow", prompts.firstQueryRow)
-        .setAddress("keys", prompts.keys)
-        .setAddress("values", prompts.values)
-        .setAddress("firstRow", prompts.firstRow)
-        .setAddress("length", prompts.length)
+        .setAddress("query", queries.address)
+        .set("firstQueryRow", queries.firstRow)
         .setAddress("tileSequence", tiles.sequence)
         .setAddress("tileStart", tiles.start)
         .setAddress("out", out.address())
@@ -109,8 +103,8 @@ public final class PrefillAttentionKernels {
     kernel.launch(stream, Grid.of(tiles.count, attention.queryHeads()), sharedBytes, arguments);
   }
 
-  private void check(Prompts prompts, Pieces out) {
-    boolean copiesAligned = (prompts.keys | prompts.values) % COPY_BYTES == 0;
+  private void check(PromptView prompts, Pieces out) {
+    boolean copiesAligned = (prompts.keys() | prompts.values()) % COPY_BYTES == 0;
     boolean storesAligned =
         out.address() % Integer.BYTES == 0 && (out.stride() | out.planeStride()) % 2 == 0;
     if (!copiesAligned || !storesAligned || out.count() != pieces) {
@@ -118,8 +112,8 @@ public final class PrefillAttentionKernels {
           ErrorCode.INTERNAL,
           "prefill attention in %d pieces: K at %x, V at %x, out %s",
           pieces,
-          prompts.keys,
-          prompts.values,
+          prompts.keys(),
+          prompts.values(),
           out);
     }
     if (out.stride() < attention.queryWidth()) {

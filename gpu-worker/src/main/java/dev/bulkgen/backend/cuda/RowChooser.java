@@ -2,6 +2,7 @@ package dev.bulkgen.backend.cuda;
 
 import dev.bulkgen.backend.SequenceStep;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -33,6 +34,7 @@ final class RowChooser {
    */
   Chosen choose(List<LogitRow> rows, long rowIndex, int sequences) {
     Chosen chosen = new Chosen(new int[sequences], new float[sequences][][]);
+    Arrays.fill(chosen.logits, new float[0][]);
     for (LogitRow row : rows) {
       if (row.isLast()) {
         chosen.logits[row.sequence()] = new float[row.isWanted() ? row.index() + 1 : 0][];
@@ -53,12 +55,12 @@ final class RowChooser {
       if (row.isWanted()) {
         chosen.logits[row.sequence()][row.index()] = sampler.logits(i);
       }
-      choosing.add(row.isLast() ? row.step() : null);
+      choosing.add(row.isDrawn() ? row.step() : null);
     }
     int[] tokens = new int[part.size()];
     sampler.sample(choosing, tokens);
     for (int i = 0; i < part.size(); i++) {
-      if (part.get(i).isLast()) {
+      if (part.get(i).isDrawn()) {
         chosen.tokens[part.get(i).sequence()] = tokens[i];
       }
     }

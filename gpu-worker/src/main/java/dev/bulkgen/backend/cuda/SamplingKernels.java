@@ -54,15 +54,13 @@ public final class SamplingKernels {
   }
 
   /**
-   * Prompts side by side, by address.
+   * How often tokens came in sequences, by address.
    *
-   * @param count of prompts
-   * @param tokens [tokens of all] int
-   * @param firstRow [count] int: where each begins in {@code tokens}
-   * @param length [count] int
-   * @param slots [count] int: whose counts they are; negative: nobody's
+   * @param slots [count] int: whose counts they go to
+   * @param tokens [count] int
+   * @param times [count] int: generated, 0 for one that only the prompt has
    */
-  public record Prompts(int count, long tokens, long firstRow, long length, long slots) {}
+  public record Seen(int count, long slots, long tokens, long times) {}
 
   /**
    * @param stride numbers from row to row of the logits, a multiple of 4
@@ -83,7 +81,7 @@ public final class SamplingKernels {
     this.stride = stride;
     sampleKernel = kernels.kernel("sample_tokens");
     sampleArguments = sampleKernel.arguments().set("vocabulary", vocabulary).set("stride", stride);
-    countKernel = kernels.kernel("count_prompt");
+    countKernel = kernels.kernel("set_counts");
     countArguments = countKernel.arguments().set("vocabulary", vocabulary);
   }
 
@@ -126,14 +124,16 @@ public final class SamplingKernels {
     sampleKernel.launch(stream, Grid.of(rows.count), SHARED_BYTES, sampleArguments);
   }
 
-  /** Forgets what the prompts' slots have counted and marks the tokens of the prompts. */
-  public void countPrompts(CudaStream stream, Prompts prompts, long counts) {
+  /** Sets single counts. */
+  public void setCounts(CudaStream stream, Seen seen, long counts) {
     countArguments
         .setAddress("counts", counts)
-        .setAddress("tokens", prompts.tokens)
-        .setAddress("firstRow", prompts.firstRow)
-        .setAddress("length", prompts.length)
-        .setAddress("slots", prompts.slots);
-    countKernel.launch(stream, Grid.of(prompts.count), 0, countArguments);
+        .setAddress("slots", seen.slots)
+        .setAddress("tokens", seen.tokens)
+        .setAddress("times", seen.times)
+        .set("count", seen.count);
+    int threads = countKernel.signature().threads();
+    Grid grid = Grid.of((seen.count + threads - 1) / threads);
+    countKernel.launch(stream, grid, 0, countArguments);
   }
 }

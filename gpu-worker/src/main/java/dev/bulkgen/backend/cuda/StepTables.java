@@ -5,21 +5,35 @@ import java.nio.ByteBuffer;
 /**
  * The ints of a step that kernels look up (tokens, positions, slots ...): written side by side into
  * pinned memory, brought to the device with one copy. Tables put in the same order with the same
- * lengths have the same addresses every time, so that captured graphs find them.
+ * lengths have the same addresses every time, so that captured graphs find them. The host has two
+ * buffers in turn, so that a step's tables are written while those of the step before still wait to
+ * be read.
  */
 final class StepTables implements AutoCloseable {
   private static final int ALIGNED_INTS = 4;
+  private static final int BUFFERS = 2;
 
-  private final PinnedMemory host;
+  private final OwnedMemory memory;
+  private final Buffer[] buffers = new Buffer[BUFFERS];
   private final DeviceMemory device;
+  private int turn;
   private int used; // ints
 
+  /**
+   * @param read once the device has what was in it
+   */
+  private record Buffer(PinnedMemory host, CudaEvent read) {}
+
   StepTables(CudaContext context, int ints, String what) {
-    host = context.allocatePinned(Math.multiplyExact(ints, Integer.BYTES), what);
+    memory = new OwnedMemory(context);
     try {
-      device = context.allocate((long) ints * Integer.BYTES, what);
+      for (int i = 0; i < BUFFERS; i++) {
+        PinnedMemory host = memory.pinned(Math.multiplyExact(ints, Integer.BYTES), what);
+        buffers[i] = new Buffer(host, memory.event(what));
+      }
+      device = memory.device((long) ints * Integer.BYTES, what);
     } catch (RuntimeException | Error e) {
-      host.close();
+      memory.close();
       throw e;
     }
   }
@@ -29,14 +43,16 @@ final class StepTables implements AutoCloseable {
     return ints + tables * ALIGNED_INTS;
   }
 
-  /** Forgets all tables; what the device still reads must have been read. */
+  /** Begins new tables; waits for the device only if it has not read those before the last. */
   void clear() {
+    turn = (turn + 1) % BUFFERS;
+    buffers[turn].read.synchronize();
     used = 0;
   }
 
   /** Adds a table and returns its address on the device. */
   long put(int... values) {
-    ByteBuffer buffer = host.buffer();
+    ByteBuffer buffer = buffers[turn].host.buffer();
     for (int i = 0; i < values.length; i++) {
       buffer.putInt((used + i) * Integer.BYTES, values[i]);
     }
@@ -45,16 +61,16 @@ final class StepTables implements AutoCloseable {
     return address;
   }
 
-  /** Brings all tables to the device. */
+  /** Brings all tables to the device, without waiting. */
   void upload(CudaStream stream) {
     if (used > 0) {
-      stream.upload(device, 0, host, 0, (long) used * Integer.BYTES);
+      stream.upload(device, 0, buffers[turn].host, 0, (long) used * Integer.BYTES);
+      stream.record(buffers[turn].read);
     }
   }
 
   @Override
   public void close() {
-    device.close();
-    host.close();
+    memory.close();
   }
 }

@@ -48,7 +48,7 @@ final class AnswerCheck {
   private static List<float[]> logits(
       ModelWeights weights, CacheLayout layout, int threads, Arithmetic arithmetic) {
     int pages = layout.layers() * layout.pagesPerLayer(PROMPT_TOKENS + STEPS);
-    CacheCapacity capacity = new CacheCapacity(pages, 1, PROMPT_TOKENS);
+    CacheCapacity capacity = new CacheCapacity(pages, 1, PROMPT_TOKENS + STEPS);
     PagePool pool = new PagePool(pages);
     SequenceCache cache = new SequenceCache(0, layout.layers());
     List<float[]> rows = new ArrayList<>();

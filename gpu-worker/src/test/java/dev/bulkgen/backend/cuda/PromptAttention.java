@@ -23,12 +23,19 @@ final class PromptAttention {
   final short[] values; // likewise
   final int outStride;
 
+  /** Tokens of each sequence that are kept in pages, not in rows. */
+  int[] earlier;
+
+  /** Whether K of those lies in tiles. */
+  boolean keptInTiles;
+
   /** A tile of queries that a block handles. */
   record Tile(int sequence, int start) {}
 
   PromptAttention(AttentionShape shape, int[] lengths, long seed) {
     this.shape = shape;
     this.lengths = lengths;
+    earlier = new int[lengths.length];
     firstRow = new int[lengths.length];
     for (int s = 1; s < lengths.length; s++) {
       firstRow[s] = firstRow[s - 1] + lengths[s - 1];
@@ -74,11 +81,11 @@ final class PromptAttention {
     Arrays.fill(values, first * shape.kvWidth(), end * shape.kvWidth(), (short) 0x7e00);
   }
 
-  /** The tiles that cover all rows. */
+  /** The tiles that cover all rows that are not earlier ones. */
   List<Tile> tiles() {
     List<Tile> tiles = new ArrayList<>();
     for (int s = 0; s < lengths.length; s++) {
-      for (int start = 0; start < lengths[s]; start += TILE) {
+      for (int start = earlier[s]; start < lengths[s]; start += TILE) {
         tiles.add(new Tile(s, start));
       }
     }
@@ -100,23 +107,16 @@ final class PromptAttention {
     int[] tileSequence = tiles.stream().mapToInt(Tile::sequence).toArray();
     int[] tileStart = tiles.stream().mapToInt(Tile::start).toArray();
     try (DeviceMemory q = arrays.upload("queries", queries);
-        DeviceMemory k = arrays.upload("keys", keys);
-        DeviceMemory v = arrays.upload("values", values);
-        DeviceMemory first = arrays.upload("first rows", firstRow);
-        DeviceMemory length = arrays.upload("lengths", lengths);
+        PromptsOnDevice prompts = new PromptsOnDevice(arrays, this);
         DeviceMemory sequence = arrays.upload("tile sequences", tileSequence);
         DeviceMemory start = arrays.upload("tile starts", tileStart);
         DeviceMemory out = context.allocate(bytes, "attended");
         CudaStream stream = context.newStream("attention")) {
       kernels.attend(
           stream,
-          new PrefillAttentionKernels.Prompts(
-              q.address(),
-              firstQueryRow,
-              k.address(),
-              v.address(),
-              first.address(),
-              length.address()),
+          new PrefillAttentionKernels.Queries(q.address(), firstQueryRow),
+          prompts.view,
+          PromptsOnDevice.LAYER,
           new PrefillAttentionKernels.Tiles(tiles.size(), sequence.address(), start.address()),
           Pieces.of(out.address(), type, pieces, queryRows, outStride));
       stream.synchronize();

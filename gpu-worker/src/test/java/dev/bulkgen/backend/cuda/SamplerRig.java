@@ -49,26 +49,27 @@ final class SamplerRig implements AutoCloseable {
 
   /** Begins a sequence in every row's slot; a null prompt leaves its slot alone. */
   void begin(int[][] prompts) {
-    int[] firstRow = new int[prompts.length];
-    int[] length = new int[prompts.length];
-    int[] slots = new int[prompts.length];
-    int[] all = new int[1];
+    int[] slots = new int[0];
+    int[] tokens = new int[0];
+    short[] fresh = device.arrays.shorts(counts);
     for (int i = 0; i < prompts.length; i++) {
-      int[] prompt = prompts[i] == null ? new int[0] : prompts[i];
-      firstRow[i] = all.length;
-      length[i] = prompt.length;
-      slots[i] = prompts[i] == null ? -1 : slot(i);
-      all = Arrays.copyOf(all, all.length + prompt.length);
-      System.arraycopy(prompt, 0, all, firstRow[i], prompt.length);
+      if (prompts[i] != null) {
+        Arrays.fill(fresh, slot(i) * vocabulary, (slot(i) + 1) * vocabulary, (short) 0);
+        int before = tokens.length;
+        tokens = Arrays.copyOf(tokens, before + prompts[i].length);
+        System.arraycopy(prompts[i], 0, tokens, before, prompts[i].length);
+        slots = Arrays.copyOf(slots, tokens.length);
+        Arrays.fill(slots, before, slots.length, slot(i));
+      }
     }
-    kernels.countPrompts(
+    device.arrays.write(counts, fresh);
+    kernels.setCounts(
         device.stream,
-        new SamplingKernels.Prompts(
-            prompts.length,
-            device.upload("prompts", all).address(),
-            device.upload("first rows", firstRow).address(),
-            device.upload("lengths", length).address(),
-            device.upload("slots", slots).address()),
+        new SamplingKernels.Seen(
+            tokens.length,
+            device.upload("slots", slots).address(),
+            device.upload("tokens", tokens).address(),
+            device.upload("times", new int[tokens.length]).address()),
         counts.address());
   }
 

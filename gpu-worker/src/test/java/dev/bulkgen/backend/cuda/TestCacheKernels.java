@@ -87,17 +87,22 @@ class TestCacheKernels {
         DeviceMemory values = arrays.upload("values", rows(layout, tokens, lengths, false));
         DeviceMemory deviceFirst = arrays.upload("first rows", firstRow);
         DeviceMemory deviceLengths = arrays.upload("lengths", lengths);
-        DeviceMemory deviceSlots = arrays.upload("slots", slots)) {
-      CacheKernels.Prompts prompts =
-          new CacheKernels.Prompts(
-              lengths.length,
-              longest,
+        DeviceMemory deviceSlots = arrays.upload("slots", slots);
+        DeviceMemory zeros = arrays.upload("zeros", new int[lengths.length])) {
+      PromptView prompts =
+          new PromptView(
               keys.address(),
               values.address(),
               deviceFirst.address(),
               deviceLengths.address(),
-              deviceSlots.address());
-      new CacheKernels(context.kernels(), layout).storePrompts(stream, cache.view, LAYER, prompts);
+              zeros.address(),
+              deviceSlots.address(),
+              PromptView.Kept.NONE);
+      CacheKernels.Stored stored =
+          new CacheKernels.Stored(
+              lengths.length, longest, deviceLengths.address(), zeros.address());
+      new CacheKernels(context.kernels(), layout)
+          .storePrompts(stream, cache.view, LAYER, prompts, stored);
       stream.synchronize();
       for (int slot = 0; slot < lengths.length; slot++) {
         oracle.storePrompt(slot, tokens[slot], lengths[slot]);
@@ -165,16 +170,19 @@ class TestCacheKernels {
         DeviceMemory values = arrays.upload("values", rows(layout, all, lengths, false));
         DeviceMemory zero = arrays.upload("zero", 0);
         DeviceMemory deviceLengths = arrays.upload("lengths", lengths)) {
-      CacheKernels.Prompts prompts =
-          new CacheKernels.Prompts(
-              1,
-              length,
+      PromptView prompts =
+          new PromptView(
               keys.address(),
               values.address(),
               zero.address(),
               deviceLengths.address(),
-              zero.address());
-      new CacheKernels(context.kernels(), layout).storePrompts(stream, cache.view, LAYER, prompts);
+              zero.address(),
+              zero.address(),
+              PromptView.Kept.NONE);
+      CacheKernels.Stored stored =
+          new CacheKernels.Stored(1, length, deviceLengths.address(), zero.address());
+      new CacheKernels(context.kernels(), layout)
+          .storePrompts(stream, cache.view, LAYER, prompts, stored);
       stream.synchronize();
       // The CPU backend widens a broken half to a large number before it keeps it.
       for (float[][][] part : new float[][][][] {tokens.keys(), tokens.values()}) {

@@ -41,7 +41,10 @@ class TestCudaMemory {
     List<CachePolicy> policies =
         List.of(CachePolicy.FP16, CachePolicy.KIVI2, new CachePolicy.Kivi(4, 2, 32, 64, 32));
     List<CacheCapacity> capacities =
-        List.of(new CacheCapacity(64, 1, 40), new CacheCapacity(400, 20, 5000));
+        List.of(
+            new CacheCapacity(64, 1, 40),
+            new CacheCapacity(400, 20, 5000),
+            new CacheCapacity(300, 5, 500, 3000, 70, 40, 3));
     return models.stream()
         .flatMap(
             model ->
@@ -59,7 +62,13 @@ class TestCudaMemory {
     for (Precision precision : Precision.values()) {
       CudaNeeds needs = CudaNeeds.of(model, layout, capacity, precision, GemmChoice.OWN);
       long cache =
-          (long) capacity.pages() * layout.pageBytes() + capacity.slots() * layout.windowBytes();
+          (long) capacity.pages() * layout.pageBytes()
+              + capacity.slots() * layout.windowBytes()
+              + (long) capacity.stagingPages() * layout.staging().pageBytes();
+      long swap =
+          (long) capacity.swapPages() * layout.pageBytes()
+              + capacity.swapSlots() * layout.windowBytes();
+      assertEquals(swap, needs.swapBytes());
       try (EmulatedControls controls = EmulatedControls.open()) {
         long before = controls.aliveBytes();
         try (Backend backend =

@@ -28,11 +28,10 @@ class TestPageTableMirror {
           pool.release(caches[slot].pages());
         }
         caches[slot] = new SequenceCache(slot, LAYERS);
-        mirror.forget(slot);
       }
       pool.grow(caches[slot].pages(), caches[slot].pages().count(0) + 1);
-      mirror.note(caches[slot]);
-      mirror.note(caches[slot]);
+      mirror.note(caches[slot], caches[slot].pages());
+      mirror.note(caches[slot], caches[slot].pages());
       assertEquals(LAYERS, mirror.count());
       apply(mirror, device);
       for (SequenceCache cache : caches) {

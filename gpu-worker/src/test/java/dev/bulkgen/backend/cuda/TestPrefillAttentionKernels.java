@@ -132,6 +132,36 @@ class TestPrefillAttentionKernels {
     }
   }
 
+  /** Earlier tokens in pages, as staged and as the cache has them, at any cut. */
+  @ParameterizedTest(name = "head size {0}, window {1}, {2} pieces")
+  @CsvSource({"8, 0, 1", "64, 0, 2", "80, 37, 1", "128, 0, 1", "192, 0, 1", "256, 70, 2"})
+  void bitsDoNotDependOnWhereAPromptIsCut(int headDim, int window, int pieces) {
+    int[] lengths = {200, 40, 131};
+    PromptAttention prompts = new PromptAttention(shape(4, 2, headDim, window), lengths, 6);
+    short[] expected = prompts.run(context, pieces, DType.F16);
+    for (int[] cut : new int[][] {{64, 0, 32}, {21, 39, 130}, {160, 32, 96}}) {
+      for (boolean inTiles : new boolean[] {false, true}) {
+        prompts.earlier = cut;
+        prompts.keptInTiles = inTiles;
+        List<PromptAttention.Tile> tiles = prompts.tiles();
+        short[] out = prompts.run(context, pieces, DType.F16, tiles, 0);
+        for (PromptAttention.Tile tile : tiles) {
+          int row = prompts.firstRow[tile.sequence()] + tile.start();
+          int end = Math.min(lengths[tile.sequence()], tile.start() + 64);
+          int from = row * prompts.outStride;
+          int to = (prompts.firstRow[tile.sequence()] + end) * prompts.outStride;
+          int plane = prompts.rows * prompts.outStride;
+          for (int piece = 0; piece < pieces; piece++) {
+            assertArrayEquals(
+                Arrays.copyOfRange(expected, piece * plane + from, piece * plane + to),
+                Arrays.copyOfRange(out, piece * plane + from, piece * plane + to),
+                "sequence " + tile.sequence() + " cut at " + cut[tile.sequence()]);
+          }
+        }
+      }
+    }
+  }
+
   @Test
   void aBlockOfQueriesSeesTheKeysOfEarlierBlocks() {
     PromptAttention prompts = new PromptAttention(shape(2, 1, 64, 0), new int[] {10, 150}, 4);
@@ -172,7 +202,9 @@ class TestPrefillAttentionKernels {
           () ->
               attention.attend(
                   stream,
-                  new PrefillAttentionKernels.Prompts(64, 0, 68, 64, 64, 64),
+                  new PrefillAttentionKernels.Queries(64, 0),
+                  new PromptView(68, 64, 64, 64, 64, 64, PromptView.Kept.NONE),
+                  0,
                   new PrefillAttentionKernels.Tiles(1, 64, 64),
                   Pieces.of(64, DType.F16, 1, 1, 64)));
       assertThrows(
@@ -180,7 +212,9 @@ class TestPrefillAttentionKernels {
           () ->
               attention.attend(
                   stream,
-                  new PrefillAttentionKernels.Prompts(64, 0, 64, 64, 64, 64),
+                  new PrefillAttentionKernels.Queries(64, 0),
+                  new PromptView(64, 64, 64, 64, 64, 64, PromptView.Kept.NONE),
+                  0,
                   new PrefillAttentionKernels.Tiles(1, 64, 64),
                   Pieces.of(64, DType.F16, 1, 1, 32)));
     }

@@ -4,6 +4,7 @@ import dev.bulkgen.backend.cuda.CacheKernels;
 import dev.bulkgen.backend.cuda.CudaCacheView;
 import dev.bulkgen.backend.cuda.DecodeAttentionKernels;
 import dev.bulkgen.backend.cuda.DeviceMemory;
+import dev.bulkgen.backend.cuda.PromptView;
 import dev.bulkgen.backend.cuda.RotaryKernels;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.model.AttentionShape;
@@ -32,7 +33,8 @@ final class FilledCache {
   private final CudaCacheView view;
   private final CacheKernels cacheKernels;
   private final RotaryKernels rotary;
-  private final CacheKernels.Prompts prompts;
+  private final PromptView prompts;
+  private final CacheKernels.Stored stored;
   private final RotaryKernels.Rows appended;
   private final DecodeAttentionKernels.Rows rows;
 
@@ -62,15 +64,19 @@ final class FilledCache {
     long slotAddress = device.take("slots", slots).address();
     long positionAddress = device.take("positions", positions).address();
     long count = (long) batch * length * heads.kvWidth();
+    int[] none = new int[batch];
     prompts =
-        new CacheKernels.Prompts(
-            batch,
-            length,
+        new PromptView(
             device.take(keys, count, "keys").address(),
             device.take(values, count, "values").address(),
             device.take("first rows", firstRow).address(),
             positionAddress,
-            slotAddress);
+            device.take("earlier tokens", none).address(),
+            slotAddress,
+            PromptView.Kept.NONE);
+    stored =
+        new CacheKernels.Stored(
+            batch, length, positionAddress, device.take("shared pages", none).address());
     DeviceMemory query = device.take((long) Float.BYTES * batch * heads.queryWidth(), "queries");
     rotary = new RotaryKernels(device.kernels(), heads, EPSILON, unrotated(context));
     appended =
@@ -133,7 +139,7 @@ final class FilledCache {
   }
 
   void storePrompts() {
-    cacheKernels.storePrompts(device.stream, view, 0, prompts);
+    cacheKernels.storePrompts(device.stream, view, 0, prompts, stored);
   }
 
   /** Puts the last tokens' K and V into the cache, and makes their queries. */

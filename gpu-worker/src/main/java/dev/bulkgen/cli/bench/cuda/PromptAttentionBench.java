@@ -3,6 +3,7 @@ package dev.bulkgen.cli.bench.cuda;
 import dev.bulkgen.backend.cuda.DeviceMemory;
 import dev.bulkgen.backend.cuda.Pieces;
 import dev.bulkgen.backend.cuda.PrefillAttentionKernels;
+import dev.bulkgen.backend.cuda.PromptView;
 import dev.bulkgen.model.AttentionShape;
 import dev.bulkgen.tensor.DType;
 import java.util.SplittableRandom;
@@ -44,22 +45,27 @@ final class PromptAttentionBench {
       firstRow[prompt] = prompt * length;
       lengths[prompt] = length;
     }
-    PrefillAttentionKernels.Prompts side =
-        new PrefillAttentionKernels.Prompts(
-            query.address(),
-            0,
+    int[] none = new int[prompts];
+    PromptView side =
+        new PromptView(
             key.address(),
             value.address(),
             device.take("first rows", firstRow).address(),
-            device.take("lengths", lengths).address());
+            device.take("lengths", lengths).address(),
+            device.take("earlier tokens", none).address(),
+            device.take("slots", none).address(),
+            PromptView.Kept.NONE);
+    PrefillAttentionKernels.Queries queried =
+        new PrefillAttentionKernels.Queries(query.address(), 0);
     PrefillAttentionKernels kernels = new PrefillAttentionKernels(device.kernels(), heads, 1);
     PrefillAttentionKernels.Tiles tiles = tiles(prompts, length);
     Pieces attended = Pieces.of(out.address(), DType.BF16, 1, rows, heads.queryWidth());
-    kernels.attend(device.stream, side, tiles, attended);
+    kernels.attend(device.stream, queried, side, 0, tiles, attended);
     checkAnswers(heads, out, attended);
     double seconds =
         device.timer.median(
-            "prefill attention", call -> kernels.attend(device.stream, side, tiles, attended));
+            "prefill attention",
+            call -> kernels.attend(device.stream, queried, side, 0, tiles, attended));
     double pairs = prompts * (double) length * (length + 1) / 2;
     double rate = 4 * pairs * heads.queryWidth() / seconds;
     figures.add(
