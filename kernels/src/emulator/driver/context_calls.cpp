@@ -1,5 +1,6 @@
 // Devices and contexts.
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "driver.h"
@@ -55,9 +56,10 @@ int deviceAttribute(int attribute, int* value) {
   return success;
 }
 
-Context* newContext(unsigned flags) {
+Context* newContext(unsigned flags, int ordinal) {
   Driver& device = driver();
   auto* context = new Context;
+  context->device = ordinal;
   context->flags = flags;
   context->id = device.nextId++;
   context->legacy.context = context;
@@ -67,7 +69,10 @@ Context* newContext(unsigned flags) {
 
 int checkDevice(const Call& call, int ordinal) {
   if (int error = call.initialized()) return error;
-  return ordinal == 0 ? success : call.refuse(invalidDevice, "the only device is number 0");
+  int devices = driver().settings.devices;
+  return ordinal >= 0 && ordinal < devices
+             ? success
+             : call.refuse(invalidDevice, "there are devices 0 to " + std::to_string(devices - 1));
 }
 
 }  // namespace
@@ -111,7 +116,13 @@ using namespace emulator;
 DRIVER_CALL cuInit(unsigned flags) {
   Call call("cuInit");
   if (flags != 0) return call.refuse(invalidValue, "flags must be 0");
-  driver().initialized = true;
+  Driver& state = driver();
+  if (!state.initialized) {
+    // The one setting that is there before a program starts: processes of a cluster are told no other way.
+    const char* devices = getenv("BULKGEN_EMULATOR_DEVICES");
+    if (devices) state.settings.devices = atoi(devices);
+  }
+  state.initialized = true;
   return success;
 }
 
@@ -123,21 +134,22 @@ DRIVER_CALL cuDriverGetVersion(int* version) {
 DRIVER_CALL cuDeviceGet(int* device, int ordinal) {
   Call call("cuDeviceGet");
   if (int error = checkDevice(call, ordinal)) return error;
-  *device = 0;
+  *device = ordinal;
   return success;
 }
 
 DRIVER_CALL cuDeviceGetCount(int* count) {
   Call call("cuDeviceGetCount");
   if (int error = call.initialized()) return error;
-  *count = 1;
+  *count = driver().settings.devices;
   return success;
 }
 
 DRIVER_CALL cuDeviceGetName(char* name, int length, int device) {
   Call call("cuDeviceGetName");
   if (int error = checkDevice(call, device)) return error;
-  snprintf(name, size_t(length), "Emulated device");
+  std::string number = device == 0 ? "" : " " + std::to_string(device);
+  snprintf(name, size_t(length), "Emulated device%s", number.c_str());
   return success;
 }
 
@@ -145,6 +157,7 @@ DRIVER_CALL cuDeviceGetUuid(unsigned char* uuid, int device) {
   Call call("cuDeviceGetUuid");
   if (int error = checkDevice(call, device)) return error;
   memcpy(uuid, "emulated-device1", 16);
+  uuid[15] = static_cast<unsigned char>('1' + device);
   return success;
 }
 
@@ -155,7 +168,7 @@ DRIVER_CALL cuDeviceGetUuid_v2(unsigned char* uuid, int device) {
 DRIVER_CALL cuDeviceGetPCIBusId(char* text, int length, int device) {
   Call call("cuDeviceGetPCIBusId");
   if (int error = checkDevice(call, device)) return error;
-  snprintf(text, size_t(length), "0000:01:00.0");
+  snprintf(text, size_t(length), "0000:%02x:00.0", unsigned(device + 1));
   return success;
 }
 
@@ -199,23 +212,22 @@ DRIVER_CALL cuDeviceCanAccessPeer(int* can, int, int) {
 DRIVER_CALL cuDevicePrimaryCtxRetain(void** context, int device) {
   Call call("cuDevicePrimaryCtxRetain");
   if (int error = checkDevice(call, device)) return error;
-  Driver& state = driver();
-  if (state.primary == nullptr) {
-    state.primary = newContext(0);
-    state.primary->primary = true;
+  Primary& primary = driver().primaries[device];
+  if (primary.context == nullptr) {
+    primary.context = newContext(0, device);
+    primary.context->primary = true;
   }
-  ++state.primaryUsers;
-  *context = state.primary;
+  ++primary.users;
+  *context = primary.context;
   return success;
 }
 
 DRIVER_CALL cuDevicePrimaryCtxReset_v2(int device) {
   Call call("cuDevicePrimaryCtxReset");
   if (int error = checkDevice(call, device)) return error;
-  Driver& state = driver();
-  if (state.primary) destroyContext(state.primary);
-  state.primary = nullptr;
-  state.primaryUsers = 0;
+  Primary& primary = driver().primaries[device];
+  if (primary.context) destroyContext(primary.context);
+  primary = {};
   return success;
 }
 
@@ -224,9 +236,9 @@ DRIVER_CALL cuDevicePrimaryCtxReset(int device) { return cuDevicePrimaryCtxReset
 DRIVER_CALL cuDevicePrimaryCtxRelease_v2(int device) {
   Call call("cuDevicePrimaryCtxRelease");
   if (int error = checkDevice(call, device)) return error;
-  Driver& state = driver();
-  if (state.primaryUsers == 0) return call.refuse(invalidContext, "nobody retains it");
-  return --state.primaryUsers == 0 ? cuDevicePrimaryCtxReset_v2(device) : int(success);
+  Primary& primary = driver().primaries[device];
+  if (primary.users == 0) return call.refuse(invalidContext, "nobody retains it");
+  return --primary.users == 0 ? cuDevicePrimaryCtxReset_v2(device) : int(success);
 }
 
 DRIVER_CALL cuDevicePrimaryCtxRelease(int device) { return cuDevicePrimaryCtxRelease_v2(device); }
@@ -240,14 +252,14 @@ DRIVER_CALL cuDevicePrimaryCtxGetState(int device, unsigned* flags, int* active)
   Call call("cuDevicePrimaryCtxGetState");
   if (int error = checkDevice(call, device)) return error;
   *flags = 0;
-  *active = driver().primary != nullptr;
+  *active = driver().primaries[device].context != nullptr;
   return success;
 }
 
 DRIVER_CALL cuCtxCreate_v2(void** context, unsigned flags, int device) {
   Call call("cuCtxCreate");
   if (int error = checkDevice(call, device)) return error;
-  Context* created = newContext(flags);
+  Context* created = newContext(flags, device);
   contextStack().push_back(created);
   *context = created;
   return success;
@@ -307,7 +319,7 @@ DRIVER_CALL cuCtxGetDevice(int* device) {
   Call call("cuCtxGetDevice");
   Context* context;
   if (int error = call.context(&context)) return error;
-  *device = 0;
+  *device = context->device;
   return success;
 }
 

@@ -82,6 +82,7 @@ enum Control {
   controlWorkers,
   controlLaunchMilliseconds,
   controlQuiet,
+  controlDevices,
   controlLiveAllocations = 0x1100,
   controlLiveBytes,
   controlLiveHostAllocations,
@@ -112,6 +113,7 @@ int setControl(const Call& call, int control, size_t value) {
       device.readyPool().limitMilliseconds(int64_t(value));
       return success;
     case controlQuiet: settings.quiet = value != 0; return success;
+    case controlDevices: settings.devices = int(std::min<size_t>(value, 64)); return success;
     default: return call.refuse(invalidValue, "unknown limit");
   }
 }

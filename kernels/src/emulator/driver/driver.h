@@ -116,6 +116,7 @@ struct Function {
 
 struct Context {
   bool primary = false;
+  int device = 0;
   unsigned flags = 0;
   uint64_t id = 0;
   Failure failure;  // sticky
@@ -133,12 +134,18 @@ struct Context {
 // What a test sets; see README.md.
 struct Settings {
   uint64_t seed = 1;
+  int devices = 1;
   int multiprocessors = 132;
   int capability = 90;
   int sharedLimit = 227 * 1024;
   uint64_t failLaunchIn = 0;
   uint64_t failHostAllocationIn = 0;
   bool quiet = false;
+};
+
+struct Primary {
+  Context* context = nullptr;
+  unsigned users = 0;
 };
 
 struct Driver {
@@ -151,8 +158,7 @@ struct Driver {
   uint64_t nextId = 1;
   std::string lastMessage;
   std::set<Context*> contexts;
-  Context* primary = nullptr;
-  unsigned primaryUsers = 0;
+  std::map<int, Primary> primaries;  // by device
   Pool* pool = nullptr;
   unsigned workers = 0;
 

@@ -13,6 +13,7 @@ import java.util.OptionalLong;
  * @param maxBatch most sequences in flight
  * @param maxModelLen longest sequence (prompt and output); empty: the model's own
  * @param threads of the CPU backend
+ * @param device number of the GPU, as the driver counts
  */
 public record EngineConfig(
     Path model,
@@ -25,4 +26,5 @@ public record EngineConfig(
     int maxBatch,
     OptionalInt maxModelLen,
     PromptOverflow promptOverflow,
-    int threads) {}
+    int threads,
+    int device) {}

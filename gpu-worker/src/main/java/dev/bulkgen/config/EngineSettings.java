@@ -11,6 +11,7 @@ public final class EngineSettings {
   public static final int MAX_BATCH_LIMIT = 65_536;
 
   private static final int MAX_LENGTH = 1 << 24;
+  private static final int MOST_DEVICES = 1023;
 
   public static final Setting<String> MODEL =
       Setting.text("model", "folder", "The model, a folder in the layout of Hugging Face.");
@@ -64,6 +65,14 @@ public final class EngineSettings {
   public static final Setting<Integer> THREADS =
       Setting.integer("threads", 1, 1024, "Threads of the CPU backend.")
           .withDescribedDefault("all processors");
+  public static final Setting<Integer> DEVICE =
+      Setting.integer(
+              "device",
+              0,
+              MOST_DEVICES,
+              "Number of the GPU on its machine; on a cluster, the one that Spark assigned to the"
+                  + " executor goes before it.")
+          .withDefault("0");
 
   /** In the order of the reference page. */
   public static final List<Setting<?>> ALL =
@@ -78,7 +87,8 @@ public final class EngineSettings {
           MAX_BATCH,
           MAX_MODEL_LEN,
           PROMPT_OVERFLOW,
-          THREADS);
+          THREADS,
+          DEVICE);
 
   private EngineSettings() {}
 
@@ -95,6 +105,7 @@ public final class EngineSettings {
         settings.value(MAX_BATCH),
         settings.find(MAX_MODEL_LEN).map(OptionalInt::of).orElseGet(OptionalInt::empty),
         settings.value(PROMPT_OVERFLOW),
-        settings.find(THREADS).orElseGet(() -> Runtime.getRuntime().availableProcessors()));
+        settings.find(THREADS).orElseGet(() -> Runtime.getRuntime().availableProcessors()),
+        settings.value(DEVICE));
   }
 }

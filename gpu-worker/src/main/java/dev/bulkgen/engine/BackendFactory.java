@@ -30,7 +30,6 @@ import org.apache.logging.log4j.Logger;
 /** The one place that knows which backends there are and chooses among them. */
 final class BackendFactory {
   private static final Logger LOG = LogManager.getLogger(BackendFactory.class);
-  private static final int DEVICE = 0;
 
   private final EngineConfig config;
   private final BackendChoice kind;
@@ -83,7 +82,7 @@ final class BackendFactory {
     requireRoom(CudaNeeds.of(weights, plan.layout(), capacity, precision(), config.gemm()), plan);
     long budget = plan.demand().budget();
     return CudaBackend.open(
-        CudaContext.open(DEVICE, memory -> memory.limited(budget)),
+        CudaContext.open(config.device(), memory -> memory.limited(budget)),
         weights,
         plan.layout(),
         capacity,
@@ -127,7 +126,7 @@ final class BackendFactory {
             "%s; to plan for a device that is elsewhere, give its memory with --memory",
             CudaDriver.probe().get().reason());
       }
-      return CudaContext.freeBytes(DEVICE);
+      return CudaContext.freeBytes(config.device());
     }
     // Mapped weights are read from the system's file cache, so they need free memory too.
     long free = HostMemory.freeBytes() - description.weightBytes();

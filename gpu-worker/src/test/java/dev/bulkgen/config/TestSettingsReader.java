@@ -45,7 +45,8 @@ class TestSettingsReader {
             64,
             OptionalInt.empty(),
             PromptOverflow.ERROR,
-            processors),
+            processors,
+            0),
         EngineSettings.toConfig(settings));
   }
 
@@ -56,7 +57,7 @@ class TestSettingsReader {
         bulkgen {
           model = "/m", kv-cache = "kivi:k=4,v=2", backend = cpu, memory = 8GB
           memory-fraction = 0.5, max-batch = 7, max-model-len = 100, prompt-overflow = keep-end
-          threads = 3
+          threads = 3, device = 5
         }
         """;
     EngineConfig config = EngineSettings.toConfig(ENGINE.parse(text, "test"));
@@ -72,7 +73,8 @@ class TestSettingsReader {
             7,
             OptionalInt.of(100),
             PromptOverflow.KEEP_END,
-            3),
+            3,
+            5),
         config);
     assertEquals(EngineConfig.class.getRecordComponents().length, EngineSettings.ALL.size());
   }

@@ -35,7 +35,8 @@ final class EngineFixture {
         maxBatch,
         OptionalInt.empty(),
         promptOverflow,
-        2);
+        2,
+        0);
   }
 
   static EngineConfig withMaxModelLen(EngineConfig config, int maxModelLen) {
@@ -50,7 +51,24 @@ final class EngineFixture {
         config.maxBatch(),
         OptionalInt.of(maxModelLen),
         config.promptOverflow(),
-        config.threads());
+        config.threads(),
+        config.device());
+  }
+
+  static EngineConfig withDevice(EngineConfig config, int device) {
+    return new EngineConfig(
+        config.model(),
+        config.kvCache(),
+        config.backend(),
+        config.dtype(),
+        config.gemm(),
+        config.memoryBytes(),
+        config.memoryFraction(),
+        config.maxBatch(),
+        config.maxModelLen(),
+        config.promptOverflow(),
+        config.threads(),
+        device);
   }
 
   static EngineConfig on(BackendChoice backend, DtypeChoice dtype, EngineConfig config) {
@@ -65,7 +83,8 @@ final class EngineFixture {
         config.maxBatch(),
         config.maxModelLen(),
         config.promptOverflow(),
-        config.threads());
+        config.threads(),
+        config.device());
   }
 
   static EngineConfig withGemm(EngineConfig config, GemmChoice gemm) {
@@ -80,7 +99,8 @@ final class EngineFixture {
         config.maxBatch(),
         config.maxModelLen(),
         config.promptOverflow(),
-        config.threads());
+        config.threads(),
+        config.device());
   }
 
   static EngineConfig withMemory(EngineConfig config, long bytes) {
@@ -95,7 +115,8 @@ final class EngineFixture {
         config.maxBatch(),
         config.maxModelLen(),
         config.promptOverflow(),
-        config.threads());
+        config.threads(),
+        config.device());
   }
 
   static SamplingParamsBuilder greedy(int maxTokens) {

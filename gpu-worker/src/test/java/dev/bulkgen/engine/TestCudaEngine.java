@@ -86,6 +86,21 @@ class TestCudaEngine {
     }
   }
 
+  @Test
+  void testTheDeviceThatIsAskedFor() {
+    EngineConfig second = EngineFixture.withDevice(batch(2, DtypeChoice.AUTO), 1);
+    BulkgenException missing = assertThrows(BulkgenException.class, () -> Engine.open(second));
+    assertEquals(ErrorCode.DEVICE_UNAVAILABLE, missing.code());
+    assertTrue(missing.getMessage().contains("device 1"), missing.getMessage());
+    try (EmulatedControls controls = EmulatedControls.open()) {
+      controls.devices(2);
+      try (Engine engine = Engine.open(second)) {
+        assertEquals("cuda (Emulated device 1, device 1)", engine.backendDescription());
+        assertEquals(1, engine.generateAll(List.of(request("k", "a cat", greedy(3)))).size());
+      }
+    }
+  }
+
   /** What a refusal names is enough on the device, and all that the plan counts is taken. */
   @ParameterizedTest
   @ValueSource(strings = {"fp16", "kivi2"})

@@ -325,7 +325,8 @@ class TestEngineLifecycle {
             4,
             OptionalInt.empty(),
             PromptOverflow.ERROR,
-            1);
+            1,
+            0);
     try (Engine engine = Engine.open(config)) {
       MemoryPlan plan = engine.memoryPlan();
       assertEquals(4, plan.sequences(2048));

@@ -46,7 +46,8 @@ class TestMemoryPlanner {
             8,
             maxModelLen,
             PromptOverflow.ERROR,
-            2);
+            2,
+            0);
     return new MemoryPlanner(config, ModelFolder.describe(model)).plan();
   }
 
@@ -65,6 +66,7 @@ class TestMemoryPlanner {
             0,
             OptionalInt.of(1),
             PromptOverflow.ERROR,
+            0,
             0);
     BulkgenException error =
         assertThrows(
@@ -150,7 +152,8 @@ class TestMemoryPlanner {
                         maxBatch,
                         maxModelLen == 0 ? OptionalInt.empty() : OptionalInt.of(maxModelLen),
                         PromptOverflow.ERROR,
-                        2),
+                        2,
+                        0),
                     description)
                 .plan();
     for (long memory : new long[] {0, 1 << 16, 1 << 19}) {

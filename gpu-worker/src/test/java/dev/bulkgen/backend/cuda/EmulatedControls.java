@@ -21,6 +21,7 @@ public final class EmulatedControls implements AutoCloseable {
   private static final int USUAL_SHARED_BYTES = 227 << 10;
   private static final int SHARED_BYTES = 0x1007;
   private static final int QUIET = 0x100a;
+  private static final int DEVICES = 0x100b;
   private static final int LIVE_ALLOCATIONS = 0x1100;
   private static final int LIVE_BYTES = 0x1101;
   private static final int LIVE_HOST_ALLOCATIONS = 0x1102;
@@ -78,6 +79,11 @@ public final class EmulatedControls implements AutoCloseable {
     set(SHARED_BYTES, bytes);
   }
 
+  /** How many devices the driver finds; 1 otherwise. */
+  public void devices(int count) {
+    set(DEVICES, count);
+  }
+
   /** Failures are not told on stderr: for tests that provoke many. */
   public void quiet() {
     set(QUIET, 1);
@@ -108,6 +114,7 @@ public final class EmulatedControls implements AutoCloseable {
     capability(usualCapability);
     sharedBytes(USUAL_SHARED_BYTES);
     set(QUIET, 0);
+    devices(1);
   }
 
   private static void set(int control, long value) {

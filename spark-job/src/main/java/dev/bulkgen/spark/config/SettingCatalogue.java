@@ -24,6 +24,7 @@ public final class SettingCatalogue {
           EngineSettings.MEMORY_FRACTION,
           EngineSettings.MAX_BATCH,
           EngineSettings.THREADS,
+          EngineSettings.DEVICE,
           DataSettings.INPUT,
           DataSettings.OUTPUT);
 
