@@ -100,7 +100,7 @@ public final class PromptEncoder {
     }
     List<Map<String, String>> messages =
         prompt.messages().stream().map(PromptEncoder::toMap).toList();
-    return template().renderPrompt(messages);
+    return template().at(prompt.today().orElse(now)).renderPrompt(messages);
   }
 
   private static Map<String, String> toMap(Prompt.Message message) {

@@ -18,6 +18,7 @@ public enum ErrorCode {
   OUTPUT_NOT_WRITABLE(ErrorKind.USER),
   OUTPUT_LOCKED(ErrorKind.USER),
   SETTINGS_CHANGED(ErrorKind.USER),
+  NODE_DIFFERS(ErrorKind.USER),
 
   ROW_MALFORMED(ErrorKind.DATA),
   PROMPT_EMPTY(ErrorKind.DATA),
@@ -28,6 +29,7 @@ public enum ErrorCode {
 
   MEMORY_PLAN_REFUSED(ErrorKind.RESOURCE),
   DEVICE_OUT_OF_MEMORY(ErrorKind.RESOURCE),
+  DISK_FULL(ErrorKind.RESOURCE),
   QUEUE_CLOSED(ErrorKind.RESOURCE),
 
   STORAGE_FAILED(ErrorKind.EXTERNAL),

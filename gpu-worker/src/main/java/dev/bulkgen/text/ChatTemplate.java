@@ -69,6 +69,11 @@ public final class ChatTemplate {
     return new ChatTemplate(JinjaTemplate.parse(name, source), config.specialTokens(), now);
   }
 
+  /** The same template on another day. */
+  public ChatTemplate at(LocalDateTime day) {
+    return new ChatTemplate(template, specialTokens, day);
+  }
+
   private static String read(Path file) {
     try {
       if (Files.size(file) > MAX_FILE_BYTES) {

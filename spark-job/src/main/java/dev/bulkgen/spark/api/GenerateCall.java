@@ -28,6 +28,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Function;
 import org.apache.hadoop.conf.Configuration;
+import dev.bulkgen.spark.storage.ModelCache;
 import org.apache.hadoop.fs.Path;
 import org.apache.logging.log4j.LogManager;
 import org.apache.spark.sql.Dataset;
@@ -90,7 +91,7 @@ final class GenerateCall {
     }
     String root = qualified(warehouse() + "/" + DEFAULT_FOLDER);
     JobSettings undecided = settings(inputSettings, root);
-    String model = ModelFolder.open(undecided.engine().model()).digest();
+    String model = ModelFolder.open(modelFolder(undecided)).digest();
     String rows = source.apply(undecided.input()).digest();
     String name = undecided.digest(model + rows).substring(0, DIGEST_LETTERS);
     JobSettings settings = settings(inputSettings, root + "/" + name);
@@ -117,7 +118,12 @@ final class GenerateCall {
             .parseSpelled(
                 Map.of(ExecutionSettings.MASTER.name(), session.sparkContext().master()),
                 "session");
-    return JobSettingsReader.resolve(absoluteModel(call.orElse(conf)).orElse(master), mistakes);
+    return JobSettingsReader.resolve(
+        absoluteModel(call.orElse(conf)).orElse(master), mistakes, this::modelFolder);
+  }
+
+  private java.nio.file.Path modelFolder(JobSettings settings) {
+    return ModelCache.folderOf(settings, session.sparkContext().hadoopConfiguration());
   }
 
   private static Settings absoluteModel(Settings settings) {

@@ -30,6 +30,8 @@ public enum ExitCode {
           MODEL_UNSUPPORTED,
           TOKENIZER_INVALID,
           CHAT_TEMPLATE_INVALID,
+          NODE_DIFFERS,
+          DISK_FULL,
           MEMORY_PLAN_REFUSED,
           DEVICE_OUT_OF_MEMORY,
           DEVICE_UNAVAILABLE ->

@@ -16,6 +16,7 @@ import dev.bulkgen.spark.config.SettingCatalogue;
 import dev.bulkgen.spark.job.GenerateJob;
 import dev.bulkgen.spark.job.JobConsole;
 import dev.bulkgen.spark.job.JobReport;
+import dev.bulkgen.spark.storage.ModelCache;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -24,6 +25,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.apache.hadoop.security.UserGroupInformation;
+import org.apache.spark.SparkConf;
+import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.ArgGroupSpec;
@@ -143,7 +146,14 @@ final class GenerateCommand implements Callable<Integer> {
       given = given.orElse(reader.read(Path.of(file), mistakes));
     }
     given = absolutePaths(given).orElse(given);
-    return JobSettingsReader.resolve(given, mistakes);
+    return JobSettingsReader.resolve(given, mistakes, GenerateCommand::modelFolder);
+  }
+
+  /** The model's defaults are wanted before there is a session: a remote model is fetched now. */
+  private static Path modelFolder(JobSettings settings) {
+    SparkConf conf = new SparkConf();
+    settings.run().sparkConf().forEach(conf::set);
+    return ModelCache.folderOf(settings, SparkHadoopUtil.get().newConfiguration(conf));
   }
 
   private Map<String, List<String>> commandLine() {
@@ -186,6 +196,7 @@ final class GenerateCommand implements Callable<Integer> {
           .config("spark.sql.warehouse.dir", System.getProperty("java.io.tmpdir"));
     }
     settings.run().sparkConf().forEach(builder::config);
+    ExecutorPlugins.configure(settings).forEach(builder::config);
     requireUser();
     return builder.getOrCreate();
   }

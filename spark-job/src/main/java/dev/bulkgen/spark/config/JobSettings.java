@@ -1,6 +1,7 @@
 package dev.bulkgen.spark.config;
 
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.EngineSettings;
 import dev.bulkgen.sampling.SamplingParams;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
@@ -21,6 +22,11 @@ public record JobSettings(
     SamplingParams sampling,
     EngineConfig engine,
     SortedMap<String, String> values) {
+
+  /** The model as it was named: a folder, or where it is fetched from. */
+  public String model() {
+    return values.get(EngineSettings.MODEL.name());
+  }
 
   /** The settings that change rows: a resumed run has to agree on these. */
   public SortedMap<String, String> rowValues() {

@@ -23,10 +23,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.stream.Stream;
 
 /**
@@ -63,11 +65,13 @@ public final class JobSettingsReader {
    * the defaults. Mistakes of the user's are told before the model's files are looked at.
    *
    * @param mistakes found before, told together with those found here
+   * @param models finds a model's folder on this machine; asked once the settings are right
    * @throws BulkgenException SETTING_UNKNOWN, SETTING_INVALID listing every mistake
    */
-  public static JobSettings resolve(Settings given, Mistakes mistakes) {
+  public static JobSettings resolve(
+      Settings given, Mistakes mistakes, Function<JobSettings, Path> models) {
     JobSettings checked = read(given, GenerationDefaults.none(), mistakes);
-    Path model = checked.engine().model();
+    Path model = models.apply(checked);
     return Files.isDirectory(model)
         ? read(given, ModelFolder.describe(model).generationDefaults(), new Mistakes())
         : checked;
@@ -179,7 +183,13 @@ public final class JobSettingsReader {
         given.find(ExecutionSettings.UNIT_ROWS).map(OptionalInt::of).orElseGet(OptionalInt::empty),
         given.value(ExecutionSettings.MAX_ERROR_RATE),
         given.value(ExecutionSettings.RESUME),
-        given.value(ExecutionSettings.DRY_RUN) ? Mode.DRY_RUN : Mode.GENERATE);
+        given.value(ExecutionSettings.DRY_RUN) ? Mode.DRY_RUN : Mode.GENERATE,
+        given.find(ExecutionSettings.MODEL_CACHE),
+        given.find(ExecutionSettings.GPU_SLOTS).map(OptionalInt::of).orElseGet(OptionalInt::empty),
+        given
+            .find(ExecutionSettings.PRICE_PER_HOUR)
+            .map(OptionalDouble::of)
+            .orElseGet(OptionalDouble::empty));
   }
 
   /** Without a word on threads, an engine takes as many as Spark gives to its process. */

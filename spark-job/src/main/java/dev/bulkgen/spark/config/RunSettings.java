@@ -1,16 +1,27 @@
 package dev.bulkgen.spark.config;
 
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalInt;
 
-/** How the job runs; nothing here changes a row. */
+/**
+ * How the job runs; nothing here changes a row.
+ *
+ * @param gpuSlots tasks that share a GPU where only the generation stage asks for GPUs; empty: as
+ *     Spark's configuration says, for all stages
+ * @param pricePerHour of one executor with its device
+ */
 public record RunSettings(
     String master,
     Map<String, String> sparkConf,
     OptionalInt unitRows,
     double maxErrorRate,
     ResumeMode resume,
-    Mode mode) {
+    Mode mode,
+    Optional<String> modelCache,
+    OptionalInt gpuSlots,
+    OptionalDouble pricePerHour) {
 
   /** {@code --resume}: what an output folder with an earlier run means. */
   public enum ResumeMode {

@@ -2,9 +2,10 @@ package dev.bulkgen.spark.job;
 
 import dev.bulkgen.spark.plugin.EngineGateway;
 import dev.bulkgen.spark.plugin.EngineHolder;
-import dev.bulkgen.spark.plugin.EngineLoader;
 import dev.bulkgen.spark.plugin.EngineReport;
+import dev.bulkgen.spark.plugin.EngineSpec;
 import java.io.Serializable;
+import java.util.function.Function;
 import org.apache.spark.TaskContext;
 import org.apache.spark.TaskKilledException;
 import scala.collection.Iterator;
@@ -19,22 +20,21 @@ final class EngineTask extends AbstractFunction2<TaskContext, Iterator<Integer>,
     implements Serializable {
   private static final long serialVersionUID = 1L;
 
-  private final TaskSettings task;
+  private final EngineSpec engine;
 
-  EngineTask(TaskSettings task) {
-    this.task = task;
+  EngineTask(EngineSpec engine) {
+    this.engine = engine;
   }
 
   @Override
   public EngineReport apply(TaskContext context, Iterator<Integer> nothing) {
-    return EngineReport.of(engine(task));
+    return use(engine, opened -> EngineReport.of(opened.figures()));
   }
 
-  /** The engine of this process, which its task slots share; waits while it loads. */
-  static EngineGateway engine(TaskSettings task) {
+  /** Works with the engine of this process, which its task slots share; waits while it loads. */
+  static <T> T use(EngineSpec engine, Function<EngineGateway, T> work) {
     try {
-      return EngineHolder.await(
-          task.engineKey(), () -> EngineLoader.open(task.settings().engine(), task.begun()));
+      return EngineHolder.use(engine, work);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new TaskKilledException("the task was interrupted");

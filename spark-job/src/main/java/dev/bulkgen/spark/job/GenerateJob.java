@@ -13,12 +13,14 @@ import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitPlanner;
 import dev.bulkgen.spark.plugin.EngineHolder;
 import dev.bulkgen.spark.sink.ShardFormat;
+import dev.bulkgen.spark.plugin.EngineSpec;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.PromptInput;
 import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.source.PromptTable;
+import dev.bulkgen.spark.storage.ModelCache;
 import dev.bulkgen.text.ChatTemplate;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,6 +29,7 @@ import java.time.temporal.ChronoUnit;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Supplier;
+import org.apache.spark.SparkContext;
 import org.apache.spark.sql.SparkSession;
 
 /**
@@ -62,19 +65,19 @@ public final class GenerateJob {
    * @throws BulkgenException for what stops the job; what was committed before stays
    */
   public Optional<JobReport> run() {
-    String modelDigest = ModelFolder.open(settings.engine().model()).digest();
+    SparkContext spark = session.sparkContext();
+    Path model = ModelCache.folderOf(settings, spark.hadoopConfiguration());
+    String modelDigest = ModelFolder.open(model).digest();
     PromptInput input = source.get();
-    checkColumns(input);
+    checkColumns(input, model);
     if (settings.run().mode() == RunSettings.Mode.DRY_RUN) {
-      dryRun(PromptSource.open(session, settings.input()));
+      dryRun(PromptSource.open(session, settings.input()), model);
       return Optional.empty();
     }
     LocalDateTime now = LocalDateTime.now().truncatedTo(ChronoUnit.SECONDS);
     try (Ledger ledger =
         Ledger.open(
-            settings.output().path(),
-            settings.run().resume(),
-            session.sparkContext().hadoopConfiguration())) {
+            settings.output().path(), settings.run().resume(), spark.hadoopConfiguration())) {
       Optional<PromptTable> fresh =
           ledger.isBegun() ? Optional.empty() : Optional.of(input.freeze(ledger.storage()));
       String inputDigest = fresh.map(PromptTable::digest).orElseGet(input::digest);
@@ -93,15 +96,17 @@ public final class GenerateJob {
       ShardIdentity identity =
           new ShardIdentity(
               plan.digest(), settings.digest(modelDigest), ShardFormat.of(settings.output()));
+      EngineSpec engine = EngineSpec.of(settings.values(), spark.master(), modelDigest);
       TaskSettings task =
-          TaskSettings.of(settings, plan, folder.path().toString(), identity, frozen.begun());
+          TaskSettings.of(
+              settings, plan, folder.path().toString(), identity, engine, frozen.begun());
       return Optional.of(runUnits(ledger, plan, task, frozen));
     }
   }
 
-  private void checkColumns(PromptInput input) {
+  private void checkColumns(PromptInput input, Path model) {
     PromptReader prompts = PromptReader.create(settings.input(), input.format(), input.schema());
-    requireTextFiles(prompts);
+    requireTextFiles(prompts, model);
     ResultColumns.of(settings, prompts, input.schema());
     Columns columns = new Columns(input.schema());
     settings.input().idColumn().ifPresent(name -> columns.require(name, "id-column"));
@@ -109,8 +114,7 @@ public final class GenerateJob {
   }
 
   /** What text or chat prompts need is told before anything is planned. */
-  private void requireTextFiles(PromptReader prompts) {
-    Path model = settings.engine().model();
+  private void requireTextFiles(PromptReader prompts, Path model) {
     if (!prompts.readsTokenIds() && !Files.exists(model.resolve("tokenizer.json"))) {
       throw BulkgenException.of(
           ErrorCode.TOKENIZER_INVALID,
@@ -130,10 +134,10 @@ public final class GenerateJob {
     return folder.freeze(UnitPlanner.measure(session, settings, table));
   }
 
-  private void dryRun(PromptTable table) {
+  private void dryRun(PromptTable table, Path model) {
     UnitPlanner planner = UnitPlanner.measure(session, settings, table);
     console.out().println("Memory plan");
-    console.out().print(memoryPlan().indent(2));
+    console.out().print(memoryPlan(model).indent(2));
     console.out().println("Unit plan");
     console
         .out()
@@ -145,10 +149,8 @@ public final class GenerateJob {
             planner.cost());
   }
 
-  private String memoryPlan() {
-    return new MemoryPlanner(settings.engine(), ModelFolder.describe(settings.engine().model()))
-        .plan()
-        .render();
+  private String memoryPlan(Path model) {
+    return new MemoryPlanner(settings.engine(), ModelFolder.describe(model)).plan().render();
   }
 
   private JobReport runUnits(
@@ -159,7 +161,8 @@ public final class GenerateJob {
       ledger.begin(frozen);
       return runner.run();
     } finally {
-      EngineHolder.close(task.engineKey());
+      // On a driver alone: executors keep theirs for the next job.
+      EngineHolder.close(task.engine());
     }
   }
 }

@@ -31,20 +31,32 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
   private final TaskSettings task;
   private final ParquetRowReader reader;
   private final SerializableConfiguration configuration;
+  private final UnitCounters counters;
 
   GenerateTask(
-      TaskSettings task, ParquetRowReader reader, SerializableConfiguration configuration) {
+      TaskSettings task,
+      ParquetRowReader reader,
+      SerializableConfiguration configuration,
+      UnitCounters counters) {
     this.task = task;
     this.reader = reader;
     this.configuration = configuration;
+    this.counters = counters;
   }
 
   @Override
   public UnitResult apply(TaskContext context, Iterator<UnitSpec> units) {
-    EngineGateway engine = EngineTask.engine(task);
+    UnitSpec unit = units.next();
+    return EngineTask.use(task.engine(), engine -> run(context, unit, engine));
+  }
+
+  private UnitResult run(TaskContext context, UnitSpec unit, EngineGateway engine) {
+    long start = System.nanoTime();
     try {
-      UnitFacts facts = run(context, units.next(), task.settings(), engine);
-      return new UnitResult(facts, EngineReport.of(engine));
+      UnitFacts facts = run(context, unit, task.settings(), engine);
+      counters.add(facts);
+      double seconds = (System.nanoTime() - start) / 1e9;
+      return new UnitResult(facts, EngineReport.of(engine.figures()), seconds);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new TaskKilledException("the task was interrupted");
@@ -67,7 +79,7 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
             task.inputSchema().size(),
             window,
             context,
-            task.engineKey())) {
+            task)) {
       SortedMap<Long, RowOutcome> outcomes = run.run(reader.open(storage, file));
       return write(context, unit, settings, outcomes);
     }

@@ -1,10 +1,9 @@
 package dev.bulkgen.spark.job;
 
-import dev.bulkgen.spark.config.Digest;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.plan.UnitPlan;
-import dev.bulkgen.spark.plugin.EngineLoader;
+import dev.bulkgen.spark.plugin.EngineSpec;
 import dev.bulkgen.spark.sink.ResultSchema;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;
@@ -20,6 +19,7 @@ import org.apache.spark.sql.types.StructType;
  *
  * @param values the job's settings by name
  * @param answerColumn among the input columns, -1 for none
+ * @param engine that all executors are to have
  * @param begun what chat templates may print as today
  */
 record TaskSettings(
@@ -30,6 +30,7 @@ record TaskSettings(
     ResultSchema resultSchema,
     ShardIdentity identity,
     int answerColumn,
+    EngineSpec engine,
     LocalDateTime begun)
     implements Serializable {
 
@@ -38,6 +39,7 @@ record TaskSettings(
       UnitPlan plan,
       String planFolder,
       ShardIdentity identity,
+      EngineSpec engine,
       LocalDateTime begun) {
     StructType input = plan.inputSchema();
     PromptReader prompts = PromptReader.create(settings.input(), plan.format(), input);
@@ -49,6 +51,7 @@ record TaskSettings(
         ResultColumns.of(settings, prompts, input),
         identity,
         settings.input().answerColumn().map(name -> answer(name, input)).orElse(-1),
+        engine,
         begun);
   }
 
@@ -64,12 +67,8 @@ record TaskSettings(
     return answerColumn < 0 ? OptionalInt.empty() : OptionalInt.of(answerColumn);
   }
 
-  /** Engines are shared by what they were opened with. */
-  String engineKey() {
-    Digest digest = Digest.sha256().add(begun.toString());
-    for (String name : EngineLoader.SETTINGS) {
-      digest.add(name + "=" + values.get(name));
-    }
-    return digest.add(identity.settingsDigest()).hex();
+  /** Names the job to what counts its rows. */
+  String job() {
+    return identity.planDigest();
   }
 }

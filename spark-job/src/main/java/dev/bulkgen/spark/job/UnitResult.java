@@ -5,6 +5,8 @@ import dev.bulkgen.spark.sink.UnitFacts;
 import java.io.Serializable;
 
 /**
- * What the task of a unit returns; the facts stand in the shard too, the engine's figures do not.
+ * What the task of a unit returns; the facts stand in the shard too, the rest does not.
+ *
+ * @param seconds that the attempt which ended well took, its rows beside those of others
  */
-record UnitResult(UnitFacts facts, EngineReport engine) implements Serializable {}
+record UnitResult(UnitFacts facts, EngineReport engine, double seconds) implements Serializable {}

@@ -42,7 +42,7 @@ final class UnitRun implements AutoCloseable {
   private final int inputColumns;
   private final int window;
   private final TaskContext context;
-  private final String job;
+  private final TaskSettings task;
   private final LinkedBlockingQueue<Finished> finished = new LinkedBlockingQueue<>();
   private final Set<CompletableFuture<List<Completion>>> inFlight = new HashSet<>();
   private final TreeMap<Long, RowOutcome> outcomes = new TreeMap<>();
@@ -54,14 +54,14 @@ final class UnitRun implements AutoCloseable {
       int inputColumns,
       int window,
       TaskContext context,
-      String job) {
+      TaskSettings task) {
     this.engine = engine;
     this.prompts = prompts;
     this.params = params;
     this.inputColumns = inputColumns;
     this.window = window;
     this.context = context;
-    this.job = job;
+    this.task = task;
   }
 
   /**
@@ -101,7 +101,8 @@ final class UnitRun implements AutoCloseable {
     String key = row.getUTF8String(PlanSchema.KEY).toString();
     CompletableFuture<List<Completion>> future;
     try {
-      future = engine.submit(new GenerateRequest(key, prompts.read(input), params));
+      future =
+          engine.submit(new GenerateRequest(key, prompts.read(input).at(task.begun()), params));
     } catch (BulkgenException e) {
       throwIfKilled();
       end(ordinal, failed(input, e));
@@ -145,13 +146,13 @@ final class UnitRun implements AutoCloseable {
 
   private void end(long ordinal, RowOutcome outcome) {
     outcomes.put(ordinal, outcome);
-    LiveProgress.add(job, 1);
+    LiveProgress.add(task.job(), 1);
   }
 
   /** Cancels what is still in flight, so that a killed task gives its places back. */
   @Override
   public void close() {
-    LiveProgress.add(job, -outcomes.size());
+    LiveProgress.add(task.job(), -outcomes.size());
     for (CompletableFuture<List<Completion>> future : List.copyOf(inFlight)) {
       future.cancel(false);
     }

@@ -10,6 +10,7 @@ import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.plugin.EngineFigures;
 import dev.bulkgen.spark.plugin.EngineHolder;
 import dev.bulkgen.spark.plugin.EngineReport;
+import dev.bulkgen.spark.plugin.ExecutorNews;
 import dev.bulkgen.spark.plugin.LiveProgress;
 import dev.bulkgen.spark.sink.UnitFacts;
 import dev.bulkgen.spark.storage.ParquetRowReader;
@@ -29,6 +30,7 @@ import scala.runtime.BoxedUnit;
 /** Runs the units of a plan that are not committed, and commits each as it finishes. */
 final class UnitRunner {
   private static final int MOST_NAMED = 10;
+  private static final int SLOWEST = 10;
 
   private final SparkSession session;
   private final JobSettings settings;
@@ -37,7 +39,9 @@ final class UnitRunner {
   private final UnitPlan plan;
   private final TaskSettings task;
   private final String group;
-  private final EngineBoard board = new EngineBoard();
+  private final EngineBoard board = new EngineBoard(System::nanoTime);
+  private final UnitTimes times = new UnitTimes();
+  private final StageResources resources;
   private volatile boolean stopped;
 
   UnitRunner(
@@ -53,6 +57,7 @@ final class UnitRunner {
     this.ledger = ledger;
     this.plan = plan;
     this.task = task;
+    this.resources = new StageResources(session.sparkContext(), settings.run().gpuSlots());
     this.group = "bulkgen-" + task.identity().planDigest().substring(0, 12);
   }
 
@@ -67,16 +72,16 @@ final class UnitRunner {
     int executors =
         Math.max(1, session.sparkContext().statusTracker().getExecutorInfos().length - 1);
     List<Integer> tasks = IntStream.range(0, executors).boxed().toList();
+    JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+    spark.setJobGroup(group, "bulkgen: open the engines", true);
     try {
       EngineReport[] reports =
           (EngineReport[])
               session
                   .sparkContext()
                   .runJob(
-                      JavaSparkContext.fromSparkContext(session.sparkContext())
-                          .parallelize(tasks, executors)
-                          .rdd(),
-                      new EngineTask(task),
+                      resources.apply(spark.parallelize(tasks, executors)).rdd(),
+                      new EngineTask(task.engine()),
                       ClassTag$.MODULE$.<EngineReport>apply(EngineReport.class));
       for (EngineReport report : reports) {
         board.note(report, console.out()::print);
@@ -84,6 +89,8 @@ final class UnitRunner {
     } catch (Exception e) {
       // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
       throw cause(e);
+    } finally {
+      spark.clearJobGroup();
     }
   }
 
@@ -100,20 +107,40 @@ final class UnitRunner {
     announce(reused.size());
     long reusedRows = reused.values().stream().mapToLong(UnitFacts::rows).sum();
     double seconds;
+    session.sparkContext().addSparkListener(board);
+    board.begin();
     try (ProgressReporter progress = new ProgressReporter(console, () -> state(reusedRows))) {
       if (!open.isEmpty() && !tooManyFailed()) {
         generate(open, progress);
+        ExecutorNews.takeLosses().forEach(loss -> progress.tell(loss + "\n"));
       }
       seconds = progress.seconds();
     } finally {
+      session.sparkContext().removeSparkListener(board);
       ledger.writeUnits();
-      LiveProgress.forget(task.engineKey());
+      LiveProgress.forget(task.job());
     }
-    JobReport report = report(reused, seconds);
-    ledger.writeReport(report.toJson());
-    if (report.outcome() == JobReport.Outcome.DONE) {
+    return conclude(reused, seconds);
+  }
+
+  /** The report is written whatever the outcome; missing rows are thrown after it. */
+  private JobReport conclude(Map<Integer, UnitFacts> reused, double seconds) {
+    if (tooManyFailed()) {
+      return written(report(JobReport.Outcome.TOO_MANY_FAILED_ROWS, reused, seconds));
+    }
+    try {
       ledger.succeed(plan, task.identity());
+    } catch (BulkgenException e) {
+      if (e.code() == ErrorCode.ROWS_MISSING) {
+        written(report(JobReport.Outcome.ROWS_MISSING, reused, seconds));
+      }
+      throw e;
     }
+    return written(report(JobReport.Outcome.DONE, reused, seconds));
+  }
+
+  private JobReport written(JobReport report) {
+    ledger.writeReport(report.toJson());
     return report;
   }
 
@@ -150,29 +177,37 @@ final class UnitRunner {
   private ProgressReporter.State state(long reusedRows) {
     List<UnitFacts> committed = ledger.committed();
     long rows = committed.stream().mapToLong(UnitFacts::rows).sum();
-    long live = LiveProgress.rows(task.engineKey());
+    long live = LiveProgress.rows(task.job());
+    ExecutorNews.reports().forEach(board::refresh);
+    // An engine of this process tells more than its units that have ended.
+    EngineHolder.figures().map(EngineReport::of).ifPresent(board::refresh);
     return new ProgressReporter.State(
         Math.min(plan.rows(), rows + Math.max(0, live)),
         reusedRows,
         plan.rows(),
         committed.size(),
         plan.units().size(),
-        // An engine of this process tells more than its units that have ended.
-        EngineHolder.figures(task.engineKey())
-            .or(() -> EngineFigures.total(board.figures()))
+        EngineFigures.total(board.devices().stream().map(DeviceUse::figures).toList())
             .map(EngineFigures::generatedTokens));
   }
 
   private void generate(List<UnitSpec> open, ProgressReporter progress) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
-    JavaRDD<UnitSpec> units = spark.parallelize(open, open.size());
+    JavaRDD<UnitSpec> units = resources.apply(spark.parallelize(open, open.size()));
     GenerateTask function =
         new GenerateTask(
             task,
             ParquetRowReader.create(session, PlanSchema.of(plan.inputSchema())),
-            new SerializableConfiguration(session.sparkContext().hadoopConfiguration()));
+            new SerializableConfiguration(session.sparkContext().hadoopConfiguration()),
+            UnitCounters.register(session.sparkContext()));
     List<Object> partitions = IntStream.range(0, open.size()).<Object>mapToObj(i -> i).toList();
-    spark.setJobGroup(group, "bulkgen generate", true);
+    String description =
+        String.format(
+            Locale.ROOT,
+            "bulkgen generate: units %s of %,d",
+            UnitList.show(open),
+            plan.units().size());
+    spark.setJobGroup(group, description, true);
     try {
       session
           .sparkContext()
@@ -212,7 +247,9 @@ final class UnitRunner {
     @Override
     public BoxedUnit apply(Object partition, UnitResult result) {
       ledger.commit(result.facts());
+      times.note(result);
       board.note(result.engine(), progress::tell);
+      ExecutorNews.takeLosses().forEach(loss -> progress.tell(loss + "\n"));
       if (tooManyFailed() && !stopped) {
         stopped = true;
         session.sparkContext().cancelJobGroup(group);
@@ -227,12 +264,13 @@ final class UnitRunner {
     return failed > settings.run().maxErrorRate() * plan.rows();
   }
 
-  private JobReport report(Map<Integer, UnitFacts> reused, double seconds) {
+  private JobReport report(
+      JobReport.Outcome outcome, Map<Integer, UnitFacts> reused, double seconds) {
     List<UnitFacts> units = ledger.committed();
     List<UnitFacts> fresh =
         units.stream().filter(unit -> !reused.containsKey(unit.unit())).toList();
     return new JobReport(
-        tooManyFailed() ? JobReport.Outcome.TOO_MANY_FAILED_ROWS : JobReport.Outcome.DONE,
+        outcome,
         plan.rows(),
         plan.units().size(),
         reused.size(),
@@ -240,6 +278,8 @@ final class UnitRunner {
         fresh.stream().mapToLong(UnitFacts::promptTokens).sum(),
         fresh.stream().mapToLong(UnitFacts::completionTokens).sum(),
         seconds,
-        board.figures());
+        board.devices(),
+        times.slowest(SLOWEST),
+        settings.run().pricePerHour());
   }
 }

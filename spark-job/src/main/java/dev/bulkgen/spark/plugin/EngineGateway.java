@@ -16,6 +16,9 @@ public interface EngineGateway extends AutoCloseable {
 
   EngineFigures figures();
 
+  /** False once it is closed or has failed for good. */
+  boolean isOpen();
+
   @Override
   void close();
 }

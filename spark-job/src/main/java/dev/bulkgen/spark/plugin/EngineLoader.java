@@ -1,47 +1,59 @@
 package dev.bulkgen.spark.plugin;
 
+import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.EngineSettings;
+import dev.bulkgen.config.Setting;
 import dev.bulkgen.engine.Completion;
 import dev.bulkgen.engine.Engine;
 import dev.bulkgen.engine.EngineMetrics;
 import dev.bulkgen.engine.GenerateRequest;
 import dev.bulkgen.error.BulkgenException;
-import java.time.LocalDateTime;
+import dev.bulkgen.model.ModelFolder;
+import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.storage.ModelCache;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.LongAdder;
+import org.apache.hadoop.conf.Configuration;
 
 /** Opens engines and puts them behind the gateway that tasks know. */
-public final class EngineLoader {
-  /** The settings an engine is opened with. */
-  public static final List<String> SETTINGS =
-      List.of(
-          "model",
-          "kv-cache",
-          "backend",
-          "dtype",
-          "gemm",
-          "memory",
-          "memory-fraction",
-          "max-batch",
-          "max-model-len",
-          "prompt-overflow",
-          "threads",
-          "master");
-
+final class EngineLoader {
   private EngineLoader() {}
 
   /**
-   * @param begun what chat templates may print as today
-   * @throws BulkgenException as {@link Engine#open(EngineConfig, LocalDateTime)}
+   * Fetches the model if it is elsewhere, and opens it.
+   *
+   * @param device that Spark assigned; goes before the setting
+   * @throws BulkgenException NODE_DIFFERS, as {@link ModelCache#fetch}, as {@link Engine#open}
    */
-  public static EngineGateway open(EngineConfig config, LocalDateTime begun) {
-    return new Opened(Engine.open(config, begun));
+  static EngineGateway open(EngineSpec spec, OptionalInt device, Configuration configuration) {
+    spec.requireSameBuild();
+    Path model = ModelCache.in(spec.cacheFolder()).fetch(spec.model(), configuration);
+    spec.requireSameModel(ModelFolder.open(model).digest());
+    Map<String, String> values = new TreeMap<>(spec.values());
+    values.put(EngineSettings.MODEL.name(), model.toString());
+    device.ifPresent(number -> values.put(EngineSettings.DEVICE.name(), Setting.spell(number)));
+    EngineConfig config =
+        EngineSettings.toConfig(JobSettingsReader.reader().parseSpelled(values, "engine settings"));
+    return new Opened(Engine.open(config), new LongAdder());
   }
 
-  private record Opened(Engine engine) implements EngineGateway {
+  private record Opened(Engine engine, LongAdder failures) implements EngineGateway {
     @Override
     public CompletableFuture<List<Completion>> submit(GenerateRequest request) {
-      return engine.submit(request);
+      CompletableFuture<List<Completion>> row = engine.submit(request);
+      row.whenComplete(
+          (done, error) -> {
+            if (error != null && !row.isCancelled()) {
+              failures.increment();
+            }
+          });
+      return row;
     }
 
     @Override
@@ -54,8 +66,18 @@ public final class EngineLoader {
           metrics.steps() * metrics.slots(),
           metrics.peakCacheBytes(),
           engine.memoryPlan().cacheBytes(),
+          MemoryPlan.bytesPerToken(engine.memoryPlan().layout()),
+          metrics.peakPages(),
+          engine.memoryPlan().pages(),
           metrics.promptTokens(),
-          metrics.generatedTokens());
+          metrics.generatedTokens(),
+          engine.queueDepth(),
+          failures.sum());
+    }
+
+    @Override
+    public boolean isOpen() {
+      return engine.isOpen();
     }
 
     @Override

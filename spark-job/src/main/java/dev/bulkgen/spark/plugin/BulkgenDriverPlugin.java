@@ -1,0 +1,109 @@
+package dev.bulkgen.spark.plugin;
+
+import com.codahale.metrics.Gauge;
+import dev.bulkgen.config.EngineSettings;
+import dev.bulkgen.config.Setting;
+import dev.bulkgen.config.Settings;
+import dev.bulkgen.model.ModelFolder;
+import dev.bulkgen.spark.config.ExecutionSettings;
+import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.SettingCatalogue;
+import dev.bulkgen.spark.storage.ModelCache;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+import org.apache.spark.SparkContext;
+import org.apache.spark.api.plugin.DriverPlugin;
+import org.apache.spark.api.plugin.PluginContext;
+import scala.Tuple2;
+
+/**
+ * The driver's part: says once which engine all executors have, and gathers what they tell. Spark
+ * calls {@link #receive} on threads that serve all plugins, so it only notes.
+ */
+final class BulkgenDriverPlugin implements DriverPlugin {
+  private static final Logger LOG = LogManager.getLogger(BulkgenDriverPlugin.class);
+
+  private final Set<String> known = ConcurrentHashMap.newKeySet();
+  private PluginContext context;
+
+  /** An executor's last words. */
+  record Loss(String executor, String host, String cause) implements java.io.Serializable {
+    String inWords() {
+      return String.format(
+          "executor %s on %s lost its device and ends, Spark replaces it: %s",
+          executor, host, cause);
+    }
+  }
+
+  @Override
+  public Map<String, String> init(SparkContext spark, PluginContext pluginContext) {
+    context = pluginContext;
+    ExecutorNews.forget();
+    return spec(spark).map(EngineSpec::toMap).orElse(Map.of());
+  }
+
+  /** What is wrong with settings or model stops the application here, before any executor. */
+  private static Optional<EngineSpec> spec(SparkContext spark) {
+    Map<String, String> spelled = new LinkedHashMap<>();
+    for (Tuple2<String, String> entry : spark.conf().getAllWithPrefix(BulkgenPlugin.PREFIX)) {
+      spelled.put(entry._1(), entry._2());
+    }
+    Settings given = JobSettingsReader.reader().parseSpelled(spelled, "Spark's configuration");
+    Map<String, String> values = new LinkedHashMap<>();
+    for (Setting<?> setting : SettingCatalogue.settings()) {
+      given.find(setting).ifPresent(value -> values.put(setting.name(), Setting.spell(value)));
+    }
+    if (!values.containsKey(EngineSettings.MODEL.name())) {
+      return Optional.empty();
+    }
+    Path model =
+        ModelCache.in(given.find(ExecutionSettings.MODEL_CACHE))
+            .fetch(given.value(EngineSettings.MODEL), spark.hadoopConfiguration());
+    return Optional.of(EngineSpec.of(values, spark.master(), ModelFolder.open(model).digest()));
+  }
+
+  @Override
+  public void registerMetrics(String application, PluginContext pluginContext) {
+    EngineGauges.register(
+        pluginContext.metricRegistry(),
+        "",
+        () ->
+            EngineFigures.total(
+                ExecutorNews.reports().stream().map(EngineReport::figures).toList()));
+    pluginContext
+        .metricRegistry()
+        .register("executors", (Gauge<Integer>) () -> ExecutorNews.reports().size());
+  }
+
+  @Override
+  public Object receive(Object message) {
+    if (message instanceof EngineReport report) {
+      ExecutorNews.note(report);
+      if (known.add(report.executor())) {
+        registerExecutor(report.executor());
+      }
+    } else if (message instanceof Loss loss) {
+      LOG.error(loss.inWords());
+      ExecutorNews.noteLoss(loss.inWords());
+      return "noted";
+    }
+    return null;
+  }
+
+  private void registerExecutor(String executor) {
+    EngineGauges.register(
+        context.metricRegistry(),
+        "executor_" + executor + ".",
+        () ->
+            ExecutorNews.reports().stream()
+                .filter(report -> report.executor().equals(executor))
+                .map(EngineReport::figures)
+                .findFirst());
+  }
+}
