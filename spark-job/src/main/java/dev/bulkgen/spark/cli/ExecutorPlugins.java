@@ -6,6 +6,7 @@ import dev.bulkgen.spark.config.ExecutionSettings;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.LocalMaster;
 import dev.bulkgen.spark.config.RunSettings;
+import dev.bulkgen.spark.config.SessionSettings;
 import dev.bulkgen.spark.plugin.BulkgenPlugin;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -38,7 +39,7 @@ final class ExecutorPlugins {
       for (Setting<?> setting : engine) {
         String value = settings.values().get(setting.name());
         if (value != null) {
-          conf.put(BulkgenPlugin.PREFIX + setting.name(), value);
+          conf.put(SessionSettings.PREFIX + setting.name(), value);
         }
       }
     }

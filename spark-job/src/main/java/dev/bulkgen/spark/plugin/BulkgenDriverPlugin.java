@@ -2,11 +2,13 @@ package dev.bulkgen.spark.plugin;
 
 import com.codahale.metrics.Gauge;
 import dev.bulkgen.config.EngineSettings;
+import dev.bulkgen.config.Mistakes;
 import dev.bulkgen.config.Setting;
 import dev.bulkgen.config.Settings;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.ExecutionSettings;
-import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.LocalPaths;
+import dev.bulkgen.spark.config.SessionSettings;
 import dev.bulkgen.spark.config.SettingCatalogue;
 import dev.bulkgen.spark.storage.ModelCache;
 import java.nio.file.Path;
@@ -50,11 +52,13 @@ final class BulkgenDriverPlugin implements DriverPlugin {
 
   /** What is wrong with settings or model stops the application here, before any executor. */
   private static Optional<EngineSpec> spec(SparkContext spark) {
-    Map<String, String> spelled = new LinkedHashMap<>();
-    for (Tuple2<String, String> entry : spark.conf().getAllWithPrefix(BulkgenPlugin.PREFIX)) {
-      spelled.put(entry._1(), entry._2());
+    Map<String, String> conf = new LinkedHashMap<>();
+    for (Tuple2<String, String> entry : spark.conf().getAll()) {
+      conf.put(entry._1(), entry._2());
     }
-    Settings given = JobSettingsReader.reader().parseSpelled(spelled, "Spark's configuration");
+    Mistakes mistakes = new Mistakes();
+    Settings given = SessionSettings.of(conf, mistakes);
+    mistakes.throwIfAny();
     Map<String, String> values = new LinkedHashMap<>();
     for (Setting<?> setting : SettingCatalogue.settings()) {
       given.find(setting).ifPresent(value -> values.put(setting.name(), Setting.spell(value)));
@@ -62,9 +66,11 @@ final class BulkgenDriverPlugin implements DriverPlugin {
     if (!values.containsKey(EngineSettings.MODEL.name())) {
       return Optional.empty();
     }
+    String name = LocalPaths.absolute(given.value(EngineSettings.MODEL));
+    values.put(EngineSettings.MODEL.name(), name);
     Path model =
         ModelCache.in(given.find(ExecutionSettings.MODEL_CACHE))
-            .fetch(given.value(EngineSettings.MODEL), spark.hadoopConfiguration());
+            .fetch(name, spark.hadoopConfiguration());
     return Optional.of(EngineSpec.of(values, spark.master(), ModelFolder.open(model).digest()));
   }
 

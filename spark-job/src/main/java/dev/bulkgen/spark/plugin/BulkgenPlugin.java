@@ -11,9 +11,6 @@ import org.apache.spark.api.plugin.SparkPlugin;
  * {@code spark.bulkgen.model} an engine loads when the first job asks for it.
  */
 public final class BulkgenPlugin implements SparkPlugin {
-  /** Before the name of a setting, in Spark's configuration. */
-  public static final String PREFIX = "spark.bulkgen.";
-
   @Override
   public DriverPlugin driverPlugin() {
     return new BulkgenDriverPlugin();
