@@ -283,11 +283,11 @@ public abstract class AbstractTestBackend {
     }
   }
 
-  private static int[] tokens(long seed, int count) {
+  static int[] tokens(long seed, int count) {
     return new SplittableRandom(seed).ints(count, 0, 66).toArray();
   }
 
-  private static ModelWeights withNanEmbedding(ModelWeights weights, int token) {
+  static ModelWeights withNanEmbedding(ModelWeights weights, int token) {
     return new ModelWeights(
         weights.config(),
         RandomModels.withRow(weights.embedding(), token, Float.NaN),

@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.bulkgen.backend.AbstractTestBackend;
+import dev.bulkgen.backend.AbstractTestPromptParts;
 import dev.bulkgen.backend.BackendSession;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.backend.RandomModels;
@@ -19,10 +19,15 @@ import dev.bulkgen.tensor.DType;
 import org.junit.jupiter.api.Test;
 
 /** The contract of backends, on a device with activations in float32 precision. */
-class TestCudaBackend extends AbstractTestBackend {
+class TestCudaBackend extends AbstractTestPromptParts {
   @Override
   protected BackendSession.Opener opener() {
     return CudaSessions.opener(Precision.TWO_PIECES);
+  }
+
+  @Override
+  protected boolean takesParts() {
+    return false;
   }
 
   @Test
