@@ -18,6 +18,8 @@ public final class Sessions {
         .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
         .config("spark.sql.warehouse.dir", Path.of("target/warehouse").toAbsolutePath().toString())
+        .config("spark.sql.extensions", "dev.bulkgen.spark.sql.BulkgenExtensions")
+        .config("spark.sql.catalog.bulkgen", "dev.bulkgen.spark.sql.BulkgenCatalog")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
         .getOrCreate();

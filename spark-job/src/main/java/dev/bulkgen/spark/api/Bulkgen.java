@@ -5,7 +5,6 @@ import dev.bulkgen.config.Setting;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.sampling.SamplingSettings;
 import dev.bulkgen.spark.config.DataSettings;
-import dev.bulkgen.spark.job.JobReport;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -150,12 +149,12 @@ public final class Bulkgen {
   }
 
   /** As {@link #generate(Dataset)}, for whoever wants the figures and not the rows. */
-  public JobReport run(Dataset<Row> rows) {
+  public FinishedJob run(Dataset<Row> rows) {
     return call().over(rows, inputName).run();
   }
 
   /** As {@link #generate(String)}, for whoever wants the figures and not the rows. */
-  public JobReport run(String input) {
+  public FinishedJob run(String input) {
     return call().over(input).run();
   }
 

@@ -160,17 +160,16 @@ final class GenerateCall {
    */
   record Ready(SparkSession caller, SparkSession own, JobSettings settings, PromptInput input) {
 
-    JobReport run() {
+    FinishedJob run() {
       JobConsole console = JobConsole.log(LogManager.getLogger(Bulkgen.class));
       JobReport report = new GenerateJob(own, settings, console, () -> input).run().orElseThrow();
       console.out().print(report.render());
       report.requireDone(settings.run().maxErrorRate());
-      return report;
+      return new FinishedJob(settings.output().path(), report);
     }
 
     Dataset<Row> read() {
-      run();
-      return caller.read().parquet(settings.output().path());
+      return caller.read().parquet(run().output());
     }
   }
 }

@@ -88,16 +88,17 @@ class TestBulkgen {
 
   @Test
   void testSecondCallRunsOnlyWhatIsMissing() throws Exception {
-    assertEquals(3, there().run(rows).plannedUnits());
+    assertEquals(3, there().run(rows).report().plannedUnits());
     Map<String, byte[]> shards = JobRun.shards(output);
     String lost = shards.keySet().iterator().next();
     Files.delete(output.resolve(lost));
     // The same rows in another order and other partitions.
-    JobReport again = there().run(rows.repartition(7).sortWithinPartitions(col("id").desc()));
+    JobReport again =
+        there().run(rows.repartition(7).sortWithinPartitions(col("id").desc())).report();
     assertEquals(2, again.reusedUnits());
     JobRun.shards(output)
         .forEach((name, bytes) -> assertArrayEquals(shards.get(name), bytes, name));
-    assertEquals(3, there().run(rows).reusedUnits());
+    assertEquals(3, there().run(rows).report().reusedUnits());
   }
 
   @Test
@@ -113,7 +114,7 @@ class TestBulkgen {
   void testWithoutOutputTheSameCallFindsItsFolderAgain() {
     Dataset<Row> results = bulkgen().generate(rows);
     assertEquals(ROWS, results.count());
-    assertEquals(3, bulkgen().run(rows.repartition(3)).reusedUnits());
+    assertEquals(3, bulkgen().run(rows.repartition(3)).report().reusedUnits());
     Dataset<Row> others = bulkgen().maxTokens(3).generate(rows);
     assertNotEquals(results.inputFiles()[0], others.inputFiles()[0]);
     assertTrue(results.inputFiles()[0].contains("/target/warehouse/bulkgen/"));
@@ -137,7 +138,7 @@ class TestBulkgen {
                     .apply(col("prompt")));
     there().inputName("drawn once").run(drawn);
     assertEquals(ROWS, runs.value());
-    assertEquals(3, there().inputName("drawn once").run(drawn).reusedUnits());
+    assertEquals(3, there().inputName("drawn once").run(drawn).report().reusedUnits());
     assertEquals(ROWS, runs.value());
     assertEquals(
         ErrorCode.SETTINGS_CHANGED,
@@ -157,7 +158,7 @@ class TestBulkgen {
             .json(file.toString())
             .withColumn("at", expr("timestamp_seconds(1700000000)"))
             .limit(3);
-    assertEquals(1, Bulkgen.on(elsewhere).set(settings()).run(same).reusedUnits());
+    assertEquals(1, Bulkgen.on(elsewhere).set(settings()).run(same).report().reusedUnits());
   }
 
   private Map<String, String> settings() {
