@@ -77,7 +77,10 @@ public final class GenerateJob {
     LocalDateTime now = LocalDateTime.now().truncatedTo(ChronoUnit.SECONDS);
     try (Ledger ledger =
         Ledger.open(
-            settings.output().path(), settings.run().resume(), spark.hadoopConfiguration())) {
+            settings.output().path(),
+            settings.run().resume(),
+            spark.hadoopConfiguration(),
+            notice -> console.err().println("bulkgen: " + notice))) {
       Optional<PromptTable> fresh =
           ledger.isBegun() ? Optional.empty() : Optional.of(input.freeze(ledger.storage()));
       String inputDigest = fresh.map(PromptTable::digest).orElseGet(input::digest);

@@ -1,6 +1,7 @@
 package dev.bulkgen.spark.job;
 
 import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.ledger.CommittedShard;
 import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.plugin.EngineGateway;
 import dev.bulkgen.spark.plugin.EngineReport;
@@ -11,6 +12,7 @@ import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.storage.ParquetRowReader;
 import dev.bulkgen.spark.storage.Storage;
 import java.io.Serializable;
+import java.util.Optional;
 import java.util.SortedMap;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.TaskContext;
@@ -66,6 +68,14 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
   private UnitFacts run(
       TaskContext context, UnitSpec unit, JobSettings settings, EngineGateway engine)
       throws InterruptedException {
+    Path output = new Path(settings.output().path());
+    Optional<UnitFacts> before =
+        CommittedShard.find(
+            Storage.of(output, configuration.value()), output, task.identity(), unit);
+    if (before.isPresent()) {
+      // An attempt before this one was lost after it had committed.
+      return before.get();
+    }
     Path file = new Path(task.planFolder(), unit.fileName());
     Storage storage = Storage.of(file, configuration.value());
     PromptReader prompts = PromptReader.create(settings.input(), task.format(), task.inputSchema());

@@ -9,15 +9,16 @@ import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.sink.UnitFacts;
+import dev.bulkgen.spark.storage.StagedFile;
 import dev.bulkgen.spark.storage.Storage;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
@@ -52,9 +53,20 @@ public final class Ledger implements AutoCloseable {
   /**
    * Takes the folder, which may be new.
    *
+   * @param notice is told where taking it needs a wait
    * @throws BulkgenException OUTPUT_NOT_EMPTY, OUTPUT_NOT_WRITABLE, OUTPUT_LOCKED
    */
-  public static Ledger open(String output, ResumeMode resume, Configuration configuration) {
+  public static Ledger open(
+      String output, ResumeMode resume, Configuration configuration, Consumer<String> notice) {
+    return open(output, resume, configuration, OutputLock.Timing.USUAL, notice);
+  }
+
+  static Ledger open(
+      String output,
+      ResumeMode resume,
+      Configuration configuration,
+      OutputLock.Timing timing,
+      Consumer<String> notice) {
     Path folder = new Path(output);
     Storage storage = Storage.of(folder, configuration);
     refuseWrongFolder(storage, folder, resume);
@@ -62,8 +74,7 @@ public final class Ledger implements AutoCloseable {
     Path own = new Path(folder, OWN_FOLDER);
     storage.makeFolder(own);
     try {
-      OutputLock lock = OutputLock.acquire(storage, new Path(own, "lock.json"));
-      return new Ledger(storage, folder, lock, found);
+      return new Ledger(storage, folder, OutputLock.acquire(storage, own, timing, notice), found);
     } catch (BulkgenException e) {
       if (e.code() == ErrorCode.STORAGE_FAILED) {
         throw new BulkgenException(
@@ -155,30 +166,32 @@ public final class Ledger implements AutoCloseable {
 
   /** Called once the plan is frozen: from now on the folder can be resumed. */
   public void begin(FrozenSettings settings) {
-    storage.replaceText(settingsFile(output), settings.toJson());
+    lock.verify();
+    if (!isBegun()) {
+      storage.replaceText(settingsFile(output), settings.toJson());
+    }
   }
 
   /**
    * What a folder holds of earlier runs.
    *
    * @param committed units
-   * @param damaged names of shards that were not what was once written, and are deleted
+   * @param damaged names of shards that were not what was once written, and are set aside
    */
   public record Recovery(Map<Integer, UnitFacts> committed, List<String> damaged) {}
 
   /**
-   * Finds the shards that are sound; what is broken or half-written goes away. The shards are read
-   * from end to end by Spark's tasks, so that many are checked as fast as the executors read.
+   * Finds the shards that are sound. What dead attempts left half-written is deleted; a shard that
+   * is not what was written may be anyone's, and is set aside below {@code _bulkgen}. The shards
+   * are read from end to end by Spark's tasks, so that many are checked as fast as the executors
+   * read.
+   *
+   * @throws BulkgenException OUTPUT_NOT_EMPTY naming a file that readers would take for results
    */
   public Recovery recover(SparkContext spark, UnitPlan plan, ShardIdentity identity) {
-    storage.delete(successFile());
-    for (FileStatus entry : storage.list(output)) {
-      if (entry.getPath().getName().startsWith("_temporary-")) {
-        storage.delete(entry.getPath());
-      }
-    }
-    Set<String> there = new HashSet<>();
-    storage.list(output).forEach(entry -> there.add(entry.getPath().getName()));
+    lock.verify();
+    sweep();
+    Set<String> there = refuseForeign(plan, identity);
     List<UnitSpec> written =
         plan.units().stream()
             .filter(unit -> there.contains(identity.fileName(unit.unit())))
@@ -186,20 +199,64 @@ public final class Ledger implements AutoCloseable {
     if (!written.isEmpty()) {
       check(spark, written, identity);
     }
+    if (committed.size() < plan.units().size()) {
+      storage.delete(successFile());
+    }
     List<String> damaged = new ArrayList<>();
     for (UnitSpec unit : written) {
       if (!committed.containsKey(unit.unit())) {
-        delete(identity, unit);
+        setAside(files(identity, unit));
         damaged.add(identity.fileName(unit.unit()));
       }
     }
     return new Recovery(Map.copyOf(committed), damaged);
   }
 
-  private void delete(ShardIdentity identity, UnitSpec unit) {
-    List<String> files = new ArrayList<>(identity.format().files(identity.fileName(unit.unit())));
-    Collections.reverse(files);
-    files.forEach(name -> storage.delete(new Path(output, name)));
+  /** The shard's own file goes first, as without it there is no shard. */
+  private void setAside(List<String> files) {
+    for (int index = files.size() - 1; index >= 0; index--) {
+      Path file = new Path(output, files.get(index));
+      if (storage.exists(file)) {
+        storage.setAside(file, own("set-aside"));
+      }
+    }
+  }
+
+  private static List<String> files(ShardIdentity identity, UnitSpec unit) {
+    return identity.format().files(identity.fileName(unit.unit()));
+  }
+
+  private void sweep() {
+    for (FileStatus entry : storage.list(output)) {
+      if (StagedFile.isTemporary(entry.getPath().getName())) {
+        storage.delete(entry.getPath());
+      }
+    }
+  }
+
+  /** Names of what readers see, all of it the plan's shards. */
+  private Set<String> refuseForeign(UnitPlan plan, ShardIdentity identity) {
+    Set<String> shards = new HashSet<>();
+    for (UnitSpec unit : plan.units()) {
+      files(identity, unit).forEach(name -> shards.add(name.split("/", 2)[0]));
+    }
+    Set<String> there = new HashSet<>();
+    for (FileStatus entry : storage.list(output)) {
+      String name = entry.getPath().getName();
+      if (name.startsWith("_") || name.startsWith(".")) {
+        continue;
+      }
+      if (!shards.contains(name)) {
+        throw BulkgenException.of(
+            ErrorCode.OUTPUT_NOT_EMPTY,
+            "output %s holds %s, which is not of this run and which readers would take for"
+                + " results: move it away and run again",
+            output,
+            name);
+      }
+      there.add(name);
+    }
+    return there;
   }
 
   private void check(SparkContext spark, List<UnitSpec> written, ShardIdentity identity) {
@@ -218,8 +275,13 @@ public final class Ledger implements AutoCloseable {
     }
   }
 
-  /** Called by the result handler, once a unit. */
+  /**
+   * Called by the result handler, once a unit.
+   *
+   * @throws BulkgenException OUTPUT_LOCKED if another driver has taken the folder
+   */
   public synchronized void commit(UnitFacts facts) {
+    lock.check();
     committed.put(facts.unit(), facts);
   }
 
@@ -229,6 +291,7 @@ public final class Ledger implements AutoCloseable {
 
   /** One line a committed unit, for people and reports; nothing reads it back. */
   public void writeUnits() {
+    lock.verify();
     StringBuilder lines = new StringBuilder();
     for (UnitFacts facts : committed()) {
       ObjectNode line = JSON.createObjectNode();
@@ -251,13 +314,16 @@ public final class Ledger implements AutoCloseable {
   /**
    * Marks the dataset complete, after every unit and every row was counted (P2).
    *
-   * @throws BulkgenException ROWS_MISSING
+   * @throws BulkgenException ROWS_MISSING; OUTPUT_NOT_EMPTY naming a file of someone else's
    */
   public void succeed(UnitPlan plan, ShardIdentity identity) {
+    lock.verify();
+    sweep();
+    Set<String> files = refuseForeign(plan, identity);
     long rows = 0;
     for (UnitSpec unit : plan.units()) {
       UnitFacts facts = committed.get(unit.unit());
-      boolean there = facts != null && storage.exists(shard(identity, unit));
+      boolean there = facts != null && files.contains(identity.fileName(unit.unit()));
       if (!there || facts.rows() != unit.rows()) {
         throw BulkgenException.of(
             ErrorCode.ROWS_MISSING,
@@ -274,10 +340,6 @@ public final class Ledger implements AutoCloseable {
     storage.replaceText(successFile(), "");
   }
 
-  private Path shard(ShardIdentity identity, UnitSpec unit) {
-    return new Path(output, identity.fileName(unit.unit()));
-  }
-
   private Path successFile() {
     return new Path(output, "_SUCCESS");
   }
@@ -285,11 +347,16 @@ public final class Ledger implements AutoCloseable {
   /** Gives the folder back; one that was never begun is left as it was found. */
   @Override
   public void close() {
+    boolean begun = isBegun();
+    if (!begun && lock.isHeld()) {
+      storage.delete(planFolder());
+      storage.delete(inputFolder(output));
+    }
     lock.close();
-    if (!isBegun()) {
-      storage.delete(new Path(output, OWN_FOLDER));
-      if (!found && storage.list(output).isEmpty()) {
-        storage.delete(output);
+    if (!begun) {
+      storage.deleteEmpty(new Path(output, OWN_FOLDER));
+      if (!found) {
+        storage.deleteEmpty(output);
       }
     }
   }

@@ -7,7 +7,6 @@ import dev.bulkgen.spark.storage.Storage;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.TaskContext;
 import org.apache.spark.util.SerializableConfiguration;
@@ -35,18 +34,8 @@ final class ShardCheckTask extends AbstractFunction2<TaskContext, Iterator<UnitS
     Storage storage = Storage.of(new Path(output), configuration.value());
     List<UnitFacts> sound = new ArrayList<>();
     while (units.hasNext()) {
-      soundFacts(storage, units.next()).ifPresent(sound::add);
+      CommittedShard.find(storage, new Path(output), identity, units.next()).ifPresent(sound::add);
     }
     return sound.toArray(UnitFacts[]::new);
-  }
-
-  private Optional<UnitFacts> soundFacts(Storage storage, UnitSpec unit) {
-    Path shard = new Path(output, identity.fileName(unit.unit()));
-    return identity
-        .format()
-        .values(storage, shard)
-        .flatMap(values -> UnitFacts.fromValues(values, identity))
-        .filter(facts -> facts.unit() == unit.unit() && facts.rows() == unit.rows())
-        .filter(facts -> identity.format().sound(storage, shard));
   }
 }

@@ -96,14 +96,14 @@ public final class ParquetRowWriter implements RowWriter {
 
   @Override
   public void close() {
-    if (closed) {
-      return;
-    }
-    closed = true;
     try {
-      writer.close();
+      if (!closed) {
+        closed = true;
+        // Gives the compressors back; what it writes has no name.
+        writer.close();
+      }
     } catch (IOException | RuntimeException e) {
-      // The file is deleted below; what went wrong first is on its way to the caller.
+      // What went wrong first is on its way to the caller.
     }
     staged.discard();
   }

@@ -6,17 +6,23 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.CommonPathCapabilities;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FSDataOutputStreamBuilder;
+import org.apache.hadoop.fs.FileContext;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
+import org.apache.hadoop.fs.Options;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -102,59 +108,145 @@ public final class Storage {
     }
   }
 
+  /** Deletes a folder if nothing is in it. */
+  public void deleteEmpty(Path folder) {
+    try {
+      if (list(folder).isEmpty()) {
+        files.delete(folder, false);
+      }
+    } catch (IOException e) {
+      // Someone has put a file there since.
+    }
+  }
+
+  /** For what a later sweep would find too. */
+  void deleteQuietly(Path path) {
+    try {
+      files.delete(path, true);
+    } catch (IOException e) {
+      // The sweep finds it.
+    }
+  }
+
   public String readText(Path file) {
+    return find(file)
+        .orElseThrow(() -> failure("read", file, new FileNotFoundException("it is not there")));
+  }
+
+  /** The text of a small file; empty if it is not there. */
+  public Optional<String> find(Path file) {
     try (FSDataInputStream in = files.open(file)) {
-      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+      return Optional.of(new String(in.readAllBytes(), StandardCharsets.UTF_8));
+    } catch (FileNotFoundException e) {
+      return Optional.empty();
     } catch (IOException e) {
       throw failure("read", file, e);
     }
   }
 
-  /** Writes a file that was not there. False if it was: someone else came first. */
+  /**
+   * Whether what is written to a path appears when its stream is closed, whole, and not at all when
+   * the stream is given up: an object store, where a rename would be a copy.
+   */
+  public boolean putsWhole(Path path) {
+    return can(path, CommonPathCapabilities.ABORTABLE_STREAM);
+  }
+
+  private boolean can(Path path, String capability) {
+    try {
+      return files.hasPathCapability(path, capability);
+    } catch (IOException e) {
+      throw failure("ask about", path, e);
+    }
+  }
+
+  /**
+   * Writes a small file that was not there. False if it was: someone else came first. Object stores
+   * that cannot refuse a put on a taken name may answer true to two that come at once: who has to
+   * be alone reads again, after a while.
+   *
+   * @param text tells its writer from others
+   */
   public boolean createExclusively(Path file, String text) {
-    try (OutputStream out = files.create(file, false)) {
-      out.write(text.getBytes(StandardCharsets.UTF_8));
+    try {
+      if (exists(file)) {
+        return false;
+      }
+      if (files.getUri().getScheme().equals("file")) {
+        // Hadoop's own local file system looks first and then writes.
+        Files.writeString(
+            java.nio.file.Path.of(file.toUri().getPath()), text, StandardOpenOption.CREATE_NEW);
+        return true;
+      }
+      try (OutputStream out = exclusive(file)) {
+        out.write(text.getBytes(StandardCharsets.UTF_8));
+      }
       return true;
     } catch (IOException e) {
       if (exists(file)) {
-        return false;
+        // It may have failed after it was done.
+        return readText(file).equals(text);
       }
       throw failure("write", file, e);
     }
   }
 
-  /** Writes under a temporary name and renames, so that readers see all of it or the old one. */
+  private OutputStream exclusive(Path file) throws IOException {
+    String conditional = "fs.option.create.conditional.overwrite";
+    if (can(file, conditional)) {
+      FSDataOutputStreamBuilder<?, ?> builder = files.createFile(file);
+      builder.overwrite(true);
+      builder.must(conditional, true);
+      return builder.build();
+    }
+    return files.create(file, false);
+  }
+
+  /** Writes a small file in one go: readers see all of it or the old one. */
   public void replaceText(Path file, String text) {
-    Path temporary = new Path(file.getParent(), "_temporary-" + file.getName());
-    try (OutputStream out = create(temporary)) {
+    boolean whole = putsWhole(file);
+    Path written = whole ? file : new Path(file.getParent(), "_temporary-" + file.getName());
+    try (FSDataOutputStream out = files.create(written, true)) {
       out.write(text.getBytes(StandardCharsets.UTF_8));
     } catch (IOException e) {
-      throw failure("write", temporary, e);
+      throw failure("write", written, e);
     }
-    moveOver(temporary, file);
+    if (!whole) {
+      moveOver(written, file);
+    }
   }
 
-  FSDataOutputStream create(Path file) throws IOException {
-    return files.create(file, true);
-  }
-
-  /** Renames, replacing what is there. */
-  public void moveOver(Path from, Path to) {
+  private void moveOver(Path from, Path to) {
     try {
       if (files.rename(from, to)) {
         return;
       }
-      // File systems other than POSIX ones refuse where the target exists.
-      files.delete(to, false);
-      if (!files.rename(from, to)) {
-        throw new IOException("rename refused");
-      }
+      // HDFS replaces a file only when it is told to, and only this interface can tell it.
+      FileContext.getFileContext(files.getUri(), configuration)
+          .rename(from, to, Options.Rename.OVERWRITE);
     } catch (IOException e) {
       throw failure("rename " + from.getName() + " to", to, e);
     }
   }
 
-  private static BulkgenException failure(String act, Path path, Exception e) {
+  /** Moves a file out of the way, whatever it is; a free name is found in the folder. */
+  public Path setAside(Path file, Path folder) {
+    makeFolder(folder);
+    Path aside = new Path(folder, file.getName());
+    for (int copy = 2; exists(aside); copy++) {
+      aside = new Path(folder, copy + "-" + file.getName());
+    }
+    try {
+      if (!files.rename(file, aside)) {
+        throw new IOException("the rename was refused");
+      }
+      return aside;
+    } catch (IOException e) {
+      throw failure("set aside", file, e);
+    }
+  }
+
+  static BulkgenException failure(String act, Path path, Exception e) {
     return new BulkgenException(
         ErrorCode.STORAGE_FAILED, "cannot " + act + " " + path + ": " + reason(e), e);
   }

@@ -11,6 +11,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.config.RunSettings.ResumeMode;
+import dev.bulkgen.spark.ledger.Ledger;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -180,20 +182,18 @@ class TestGenerateJob {
   }
 
   @Test
-  void testLockOfALivingProcessHolds() throws Exception {
+  void testASecondDriverIsRefused() throws Exception {
     Path input = JobRun.prompts(folder.resolve("in.jsonl"), 2);
-    Path lock = output.resolve("_bulkgen/lock.json");
-    Files.createDirectories(lock.getParent());
-    ProcessHandle self = ProcessHandle.current();
-    String host = java.net.InetAddress.getLocalHost().getHostName();
-    String form = "{\"epoch\":4,\"pid\":%d,\"host\":\"%s\",\"started\":\"%s\"}";
-    Files.writeString(
-        lock, String.format(form, self.pid(), host, self.info().startInstant().orElseThrow()));
+    Ledger held =
+        Ledger.open(
+            output.toString(),
+            ResumeMode.IF_POSSIBLE,
+            SPARK.sparkContext().hadoopConfiguration(),
+            notice -> {});
     assertEquals(ErrorCode.OUTPUT_LOCKED, refused(job(input)));
-    // The same process id, but of a process that ended before.
-    Files.writeString(lock, String.format(form, self.pid(), host, "2001-01-01T00:00:00Z"));
+    held.close();
+    assertFalse(Files.exists(output));
     assertEquals(2, job(input).run().rows());
-    assertFalse(Files.exists(lock));
   }
 
   @ParameterizedTest
