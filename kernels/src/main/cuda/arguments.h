@@ -57,12 +57,15 @@ struct PromptView {
   int keptInTiles;             // 1: K as in pages of the cache
 };
 
-// embedding.cu: out[row] = table[tokens[row]] as float; a token < 0 gives zeros. Grid: rows.
+// embedding.cu: out[row] = table[tokens[row]] as float; −1 gives zeros. −2 stands for the token that was
+// drawn last for the row's slot; one that could not be drawn gives NaNs. Grid: rows.
 // kernel embedding/embed_tokens: EmbeddingArguments, 256
 struct EmbeddingArguments {
   const unsigned short* table;  // pieces [planes][vocabulary][stride]
   long long pieceStride;
   const int* tokens;            // [rows]
+  const int* slots;             // [rows], or null: no token is −2
+  const int* drawn;             // [slots], or null
   float* out;                   // [rows][outStride]
   int stride;
   int outStride;
@@ -312,8 +315,8 @@ struct SamplingRow {
   int heldBackEnd;
 };
 
-// sampling.cu: one block a row. tokens[row] becomes the token, or −1 where a logit is NaN or the
-// largest is infinite; logprobs (if not null) the natural log-probability of the token before
+// sampling.cu: one block a row. tokens[row] and drawn[slot] become the token, or −1 where a logit is NaN
+// or the largest is infinite; logprobs (if not null) the natural log-probability of the token before
 // penalties and temperature; the counts of rows with penalties are kept up to date.
 // kernel sampling/sample_tokens: SampleArguments, 512
 struct SampleArguments {
@@ -321,7 +324,8 @@ struct SampleArguments {
   const SamplingRow* samplings;  // [rows]
   const int* heldBack;
   unsigned short* counts;      // [slots][vocabulary]: bit 15 in the prompt, else times generated; or null
-  int* tokens;                 // [rows]
+  int* tokens;                 // [rows] or null
+  int* drawn;                  // [slots] or null
   float* logprobs;             // [rows] or null
   int* topTokens;              // [rows][topCount] likeliest first, or null
   float* topLogprobs;          // [rows][topCount]

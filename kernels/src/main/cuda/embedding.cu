@@ -17,10 +17,21 @@ DEVICE float4 addNumbers(float4 sum, uint32_t first, uint32_t second, int format
   return sum;
 }
 
+constexpr int asDrawn = -2;
+
 KERNEL(embed_tokens, EmbeddingArguments, 256) {
   int row = blockIdx.x;
   int token = a.tokens[row];
   float* out = a.out + (long long)row * a.outStride;
+  if (token == asDrawn) {
+    token = a.drawn[a.slots[row]];
+    if (token < 0) {
+      for (int i = threadIdx.x; i < a.width; i += blockDim.x) {
+        out[i] = __uint_as_float(0x7FC00000u);
+      }
+      return;
+    }
+  }
   const unsigned short* table = a.table + (long long)token * a.stride;
   int pieces = token < 0 ? 0 : a.pieces;
   bool aligned = reinterpret_cast<uintptr_t>(a.table) % 16 == 0 && a.stride % 8 == 0 &&

@@ -123,7 +123,7 @@ KERNEL(sample_tokens, SampleArguments, 512) {
   int index = blockIdx.x;
   const SamplingRow sampling = a.samplings[index];
   if (sampling.slot < 0) {
-    if (threadIdx.x == 0) {
+    if (threadIdx.x == 0 && a.tokens != nullptr) {
       a.tokens[index] = -1;
     }
     return;
@@ -166,7 +166,12 @@ KERNEL(sample_tokens, SampleArguments, 512) {
   }
 
   if (threadIdx.x == 0) {
-    a.tokens[index] = token;
+    if (a.tokens != nullptr) {
+      a.tokens[index] = token;
+    }
+    if (a.drawn != nullptr) {
+      a.drawn[sampling.slot] = token;
+    }
     if (a.logprobs != nullptr) {
       a.logprobs[index] = token < 0 ? __uint_as_float(0x7FC00000u)
                                     : logProbability(raw, logits[token]);

@@ -21,11 +21,18 @@ public interface Sampler {
   int sample(float[] logits, int offset, int vocabSize);
 
   /**
-   * The next choice in a form for devices; empty, for all of the sequence's tokens, if the sampler
-   * can choose on the host alone.
+   * The choice after the next {@code pending} ones in a form for devices; empty, for all of the
+   * sequence's tokens, if the sampler can choose on the host alone.
+   *
+   * @param pending choices that a device has been given and this does not know yet
    */
-  default Optional<DeviceSampling> onDevice() {
+  default Optional<DeviceSampling> onDevice(int pending) {
     return Optional.empty();
+  }
+
+  /** The next choice. */
+  default Optional<DeviceSampling> onDevice() {
+    return onDevice(0);
   }
 
   /**

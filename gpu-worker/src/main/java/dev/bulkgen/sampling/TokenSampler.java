@@ -84,12 +84,13 @@ public final class TokenSampler implements Sampler {
 
   /** Empty where more tokens are held back, now or earlier, than a device takes. */
   @Override
-  public Optional<DeviceSampling> onDevice() {
+  public Optional<DeviceSampling> onDevice(int pending) {
     if (heldBack.length > DeviceSampling.MOST_HELD_BACK) {
       return Optional.empty();
     }
-    int[] heldBackNow = generated < params.minTokens() ? heldBack : NONE;
-    return Optional.of(new DeviceSampling(params, random, heldBackNow, generated));
+    int step = generated + pending;
+    int[] heldBackNow = step < params.minTokens() ? heldBack : NONE;
+    return Optional.of(new DeviceSampling(params, random, heldBackNow, step));
   }
 
   @Override

@@ -11,6 +11,7 @@ import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelWeights;
 import dev.bulkgen.tensor.DType;
 import java.util.ArrayDeque;
@@ -26,6 +27,9 @@ import java.util.function.Supplier;
  * graph. The same bits come out whatever the batch (P1). For one thread at a time.
  */
 public final class CudaBackend implements Backend {
+  /** Steps that may wait for their results. */
+  private static final int MOST_PENDING = 2;
+
   private final CudaContext context;
   private final CudaShape shape;
   private final StepCheck check;
@@ -33,6 +37,10 @@ public final class CudaBackend implements Backend {
   private final TokenCounter counter;
   private final PromptPass prompts;
   private final DecodePass decodes;
+  private final CudaStream stream;
+  private final PendingTokens pendingTokens;
+  private final Deque<StepResults> free = new ArrayDeque<>();
+  private final Deque<PendingStep> pending = new ArrayDeque<>();
   private final Deque<Runnable> closing = new ArrayDeque<>();
 
   private CudaBackend(
@@ -50,7 +58,7 @@ public final class CudaBackend implements Backend {
       int weightPieces = DeviceModel.weightPieces(weights);
       shape = CudaShape.of(weights.config(), layout, capacity, weightPieces, precision, gemm);
       check = new StepCheck("cuda", shape.model(), layout, capacity);
-      CudaStream stream = context.newStream("steps");
+      stream = context.newStream("steps");
       closing.push(stream::close);
       DeviceModel model = DeviceModel.upload(context, weights, shape.maxLength());
       closing.push(model::close);
@@ -65,9 +73,15 @@ public final class CudaBackend implements Backend {
       CudaForward forward = new CudaForward(model, workspace, kernels, stream);
       DeviceSampler sampler = new DeviceSampler(context, workspace, kernels.sampling(), stream);
       closing.push(sampler::close);
-      counter = new TokenCounter(context, workspace, kernels.sampling(), stream);
+      pendingTokens = new PendingTokens();
+      counter = new TokenCounter(context, workspace, kernels.sampling(), pendingTokens, stream);
       closing.push(counter::close);
-      RowChooser chooser = new RowChooser(shape, forward, sampler);
+      OwnedMemory results = new OwnedMemory(context);
+      closing.push(results::close);
+      for (int i = 0; i < MOST_PENDING; i++) {
+        free.add(new StepResults(results, workspace, stream));
+      }
+      RowChooser chooser = new RowChooser(shape, forward, sampler, pendingTokens);
       cache = new DeviceCache(context, workspace, kernels.copy(), stream);
       closing.push(cache::close);
       prompts = new PromptPass(context, workspace, forward, chooser, stream);
@@ -149,24 +163,68 @@ public final class CudaBackend implements Backend {
 
   @Override
   public PendingStep submit(StepBatch batch) {
-    StepOutput output = run(batch);
-    return () -> output;
-  }
-
-  private StepOutput run(StepBatch batch) {
     context.attach();
     check.check(batch);
+    batch.sequences().forEach(pendingTokens::check);
+    if (free.isEmpty()) {
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL, "%d steps have been submitted and not been waited for", MOST_PENDING);
+    }
+    pendingTokens.begin();
     cache.update(batch);
     counter.prepare(batch.sequences());
     List<SequenceStep> all = batch.sequences();
     List<SequenceStep> prefilling = all.stream().filter(SequenceStep::isPrefill).toList();
     List<SequenceStep> decoding = all.stream().filter(step -> !step.isPrefill()).toList();
-    Iterator<SequenceOutput> prefilled =
-        (prefilling.isEmpty() ? List.<SequenceOutput>of() : prompts.run(prefilling)).iterator();
-    Iterator<SequenceOutput> decoded =
-        (decoding.isEmpty() ? List.<SequenceOutput>of() : decodes.run(decoding)).iterator();
-    return new StepOutput(
-        all.stream().map(step -> (step.isPrefill() ? prefilled : decoded).next()).toList());
+    StepResults results = free.element();
+    Supplier<List<SequenceOutput>> prefilled =
+        prefilling.isEmpty() ? List::of : prompts.start(prefilling, results);
+    Supplier<List<SequenceOutput>> decoded =
+        decoding.isEmpty() ? List::of : decodes.start(decoding, results);
+    results.fetchTokens();
+    free.remove();
+    pendingTokens.submitted();
+    Submitted step = new Submitted(all, results, prefilled, decoded);
+    pending.add(step);
+    return step;
+  }
+
+  /** A step whose work the device has. */
+  private final class Submitted implements PendingStep {
+    private final List<SequenceStep> sequences;
+    private final StepResults results;
+    private final Supplier<List<SequenceOutput>> prefilled;
+    private final Supplier<List<SequenceOutput>> decoded;
+
+    Submitted(
+        List<SequenceStep> sequences,
+        StepResults results,
+        Supplier<List<SequenceOutput>> prefilled,
+        Supplier<List<SequenceOutput>> decoded) {
+      this.sequences = sequences;
+      this.results = results;
+      this.prefilled = prefilled;
+      this.decoded = decoded;
+    }
+
+    @Override
+    public StepOutput await() {
+      context.attach();
+      if (pending.peek() != this) {
+        throw BulkgenException.of(
+            ErrorCode.INTERNAL, "a step is waited for again, or before the one before it");
+      }
+      results.await();
+      pending.remove();
+      pendingTokens.arrived();
+      Iterator<SequenceOutput> fromPrompts = prefilled.get().iterator();
+      Iterator<SequenceOutput> fromRows = decoded.get().iterator();
+      free.add(results);
+      return new StepOutput(
+          sequences.stream()
+              .map(step -> (step.isPrefill() ? fromPrompts : fromRows).next())
+              .toList());
+    }
   }
 
   @Override

@@ -38,7 +38,7 @@ final class CudaForward {
    *
    * @param rows of the bucket
    * @param splits of the longest context
-   * @param tokens [rows]
+   * @param tokens [rows], {@link EmbeddingKernels#AS_DRAWN} for those that the step before draws
    * @param positions [rows]
    * @param slots [rows]
    */
@@ -60,7 +60,7 @@ final class CudaForward {
    * there.
    */
   void prefill(PromptRows rows, PromptTables tables) {
-    embed(tables.tokens, rows.count);
+    embed(EmbeddingKernels.Tokens.known(tables.tokens), rows.count);
     CacheKernels cache = kernels.cache();
     for (int layer = 0; layer < model.layerCount(); layer++) {
       for (PromptRows.Block block : rows.blocks) {
@@ -109,7 +109,8 @@ final class CudaForward {
 
   /** One token of every row: leaves the residual stream of the rows, and their K and V cached. */
   void decode(DecodeTables tables) {
-    embed(tables.tokens, tables.rows);
+    long drawn = workspace.drawn.address();
+    embed(new EmbeddingKernels.Tokens(tables.tokens, tables.slots, drawn), tables.rows);
     for (int layer = 0; layer < model.layerCount(); layer++) {
       DeviceModel.Layer part = weights.layers().get(layer);
       project(kernels.matmul(), part, 0, tables.rows);
@@ -147,7 +148,7 @@ final class CudaForward {
     }
   }
 
-  private void embed(long tokens, int rows) {
+  private void embed(EmbeddingKernels.Tokens tokens, int rows) {
     kernels.embedding().embed(stream, rows, tokens, workspace.hidden(0), shape.hiddenStride());
   }
 

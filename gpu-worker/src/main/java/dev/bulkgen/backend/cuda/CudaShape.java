@@ -238,6 +238,10 @@ record CudaShape(
     return (long) Short.BYTES * capacity.slots() * model.vocabSize();
   }
 
+  long drawnBytes() {
+    return (long) Integer.BYTES * capacity.slots();
+  }
+
   long pageBytes() {
     return (long) capacity.pages() * layout.pageBytes();
   }
@@ -317,6 +321,7 @@ record CudaShape(
     return pageTableBytes()
         + stagingTableBytes()
         + countBytes()
+        + drawnBytes()
         + hiddenBytes()
         + brokenBytes()
         + qkvBytes()

@@ -16,6 +16,7 @@ final class CudaWorkspace implements AutoCloseable {
   final DeviceMemory staging; // float16, prompts' exact K and V
   final DeviceMemory stagingTable; // int [slots][layers][maxStagingPages]
   final DeviceMemory counts; // uint16 [slots][vocabulary]
+  final DeviceMemory drawn; // int [slots], the token that was drawn last
   final DeviceMemory hidden; // float [maxRows][hiddenStride], the residual stream
   final DeviceMemory broken; // int [maxRows], 1 where a row is no longer finite
   final DeviceMemory qkv; // float [blockRows][qkvStride]
@@ -45,6 +46,7 @@ final class CudaWorkspace implements AutoCloseable {
       staging = memory.device(shape.stagingBytes(), "staging pages");
       stagingTable = memory.device(shape.stagingTableBytes(), "table of staging pages");
       counts = memory.device(shape.countBytes(), "token counts");
+      drawn = memory.device(shape.drawnBytes(), "next tokens");
       hidden = memory.device(shape.hiddenBytes(), "residual stream");
       broken = memory.device(shape.brokenBytes(), "finite flags");
       qkv = memory.device(shape.qkvBytes(), "queries, keys and values");
@@ -105,6 +107,11 @@ final class CudaWorkspace implements AutoCloseable {
   /** Address of the flag of {@code row}. */
   long broken(int row) {
     return broken.address() + (long) Integer.BYTES * row;
+  }
+
+  /** Before a pass: none of the first {@code rows} is known not to be finite. */
+  void clearFlags(CudaStream stream, int rows) {
+    stream.fillInts(broken.slice(0, (long) rows * Integer.BYTES, broken.what()), 0);
   }
 
   /** Where the cache lies. */

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
 /**
@@ -21,11 +22,11 @@ final class DecodePass implements AutoCloseable {
   private static final int TABLES = 4;
 
   private final CudaShape shape;
+  private final CudaWorkspace workspace;
   private final CudaForward forward;
   private final RowChooser chooser;
   private final CudaStream stream;
   private final StepTables tables;
-  private final BrokenRows broken;
   private final Map<CudaForward.DecodeTables, CudaGraph> graphs = new HashMap<>();
 
   DecodePass(
@@ -34,25 +35,24 @@ final class DecodePass implements AutoCloseable {
       CudaForward forward,
       RowChooser chooser,
       CudaStream stream) {
+    this.workspace = workspace;
     this.forward = forward;
     this.chooser = chooser;
     this.stream = stream;
     shape = workspace.shape();
     tables = new StepTables(context, tableInts(shape), "tables of decoding rows");
-    try {
-      broken = new BrokenRows(context, workspace, shape.capacity().slots(), stream);
-    } catch (RuntimeException | Error e) {
-      tables.close();
-      throw e;
-    }
   }
 
   static int tableInts(CudaShape shape) {
     return StepTables.room(TABLES, TABLES * shape.capacity().slots());
   }
 
-  /** Runs one token of each sequence, whose pages the device knows; one output per sequence. */
-  List<SequenceOutput> run(List<SequenceStep> sequences) {
+  /**
+   * Starts one token of each sequence, whose pages the device knows.
+   *
+   * @return gives one output per sequence once the step has been waited for
+   */
+  Supplier<List<SequenceOutput>> start(List<SequenceStep> sequences, StepResults results) {
     DecodeRows rows = new DecodeRows(sequences, shape.capacity().slots());
     tables.clear();
     int splits = Math.min(shape.maxSplits(), DecodeRows.powerOfTwo(shape.splits(rows.longest)));
@@ -65,14 +65,15 @@ final class DecodePass implements AutoCloseable {
             tables.put(rows.slots));
     long rowIndex = tables.put(IntStream.range(0, rows.count).toArray());
     tables.upload(stream);
-    broken.clear(rows.bucket);
+    workspace.clearFlags(stream, rows.bucket);
     graph(placed).launch(stream);
-    broken.fetch(rows.count);
+    results.fetchDecodeFlags(rows.count);
     List<LogitRow> logitRows = new ArrayList<>();
     for (int row = 0; row < rows.count; row++) {
       logitRows.add(new LogitRow(row, row, sequences.get(row), 0, true, true));
     }
-    return outputs(rows, chooser.choose(logitRows, rowIndex, rows.count));
+    RowChooser.Chosen chosen = chooser.choose(logitRows, rowIndex, rows.count);
+    return () -> outputs(rows, sequences, chosen, results);
   }
 
   private CudaGraph graph(CudaForward.DecodeTables placed) {
@@ -110,14 +111,19 @@ final class DecodePass implements AutoCloseable {
     return stream.capture(name, () -> forward.decode(placed));
   }
 
-  private List<SequenceOutput> outputs(DecodeRows rows, RowChooser.Chosen chosen) {
+  private static List<SequenceOutput> outputs(
+      DecodeRows rows,
+      List<SequenceStep> sequences,
+      RowChooser.Chosen chosen,
+      StepResults results) {
     List<SequenceOutput> outputs = new ArrayList<>();
     for (int row = 0; row < rows.count; row++) {
-      boolean isBroken = broken.isBroken(row) || chosen.tokens()[row] == SamplingKernels.NO_TOKEN;
+      int token = chosen.token(row, sequences.get(row), results);
+      boolean isBroken = results.isDecodeBroken(row) || token == SamplingKernels.NO_TOKEN;
       outputs.add(
           isBroken
               ? new StepOutput.Failure(StepCheck.notFinite(rows.positions[row]))
-              : new StepOutput.Token(chosen.tokens()[row], chosen.logits()[row]));
+              : new StepOutput.Token(token, chosen.logits[row]));
     }
     return outputs;
   }
@@ -127,7 +133,6 @@ final class DecodePass implements AutoCloseable {
     Cleanup cleanup = new Cleanup();
     cleanup.run(this::closeGraphs);
     cleanup.run(tables::close);
-    cleanup.run(broken::close);
     cleanup.finish();
   }
 }

@@ -13,7 +13,7 @@ final class DecodeRows {
 
   final int count;
   final int bucket;
-  final int[] tokens; // [bucket], −1: no row
+  final int[] tokens; // [bucket], −1: no row, −2: the one that the step before draws
   final int[] positions; // [bucket], −1: no row
   final int[] slots; // [bucket]
   final int longest;
@@ -32,7 +32,8 @@ final class DecodeRows {
     int most = 0;
     for (int row = 0; row < count; row++) {
       SequenceStep sequence = sequences.get(row);
-      tokens[row] = sequence.tokens()[0];
+      boolean isKnown = sequence.tokens().length > 0;
+      tokens[row] = isKnown ? sequence.tokens()[0] : EmbeddingKernels.AS_DRAWN;
       positions[row] = sequence.cache().length();
       slots[row] = sequence.cache().slot();
       most = Math.max(most, positions[row] + 1);

@@ -5,10 +5,8 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.kernels.Catalogue;
 import dev.bulkgen.sampling.DeviceSampling;
-import dev.bulkgen.sampling.Sampler;
 import java.nio.ByteBuffer;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * Chooses the tokens of rows whose logits are on the device: there, where a sequence's sampler can
@@ -21,13 +19,10 @@ final class DeviceSampler implements AutoCloseable {
   private final CudaStream stream;
   private final DeviceArrays arrays;
   private final OwnedMemory memory;
-  private final PinnedMemory hostRows; // SamplingRow [logitRows]
-  private final DeviceMemory rows;
-  private final PinnedMemory hostHeldBack; // int [..]
-  private final DeviceMemory heldBack;
-  private final PinnedMemory hostTokens; // int [logitRows]
-  private final DeviceMemory tokens;
-  private final SamplingRows writer;
+  private final UploadBuffers buffers; // rows, then held-back tokens
+  private final SamplingRows[] writers; // of the buffers
+  private final DeviceMemory rows; // SamplingRow [logitRows]
+  private final DeviceMemory heldBack; // int [..]
   private final int rowBytes;
 
   DeviceSampler(
@@ -38,33 +33,37 @@ final class DeviceSampler implements AutoCloseable {
     shape = workspace.shape();
     arrays = new DeviceArrays(context);
     memory = new OwnedMemory(context);
-    rowBytes = SamplingRows.rowBytes(context.kernels().catalogue());
+    Catalogue catalogue = context.kernels().catalogue();
+    rowBytes = SamplingRows.rowBytes(catalogue);
     int most = shape.logitRows();
-    int heldBackBytes = SamplingRows.heldBackCount(most) * Integer.BYTES;
+    long heldBackBytes = (long) SamplingRows.heldBackCount(most) * Integer.BYTES;
     try {
-      hostRows = memory.pinned(most * rowBytes, "sampling of rows");
       rows = memory.device((long) most * rowBytes, "sampling of rows");
-      hostHeldBack = memory.pinned(heldBackBytes, "held-back tokens");
       heldBack = memory.device(heldBackBytes, "held-back tokens");
-      hostTokens = memory.pinned(most * Integer.BYTES, "next tokens");
-      tokens = memory.device((long) most * Integer.BYTES, "next tokens");
+      // A step of prompts and decoding rows, and the one before it, whole.
+      int count = 2 * (shape.capacity().slots() / most + 2);
+      long bytes = rows.bytes() + heldBackBytes;
+      buffers = new UploadBuffers(memory, count, bytes, "sampling of rows");
+      writers = new SamplingRows[count];
+      for (int i = 0; i < count; i++) {
+        writers[i] = writer(catalogue, buffers.buffer(i).buffer());
+      }
     } catch (RuntimeException | Error e) {
       close();
       throw e;
     }
-    ByteBuffer ids = hostHeldBack.buffer();
-    writer =
-        new SamplingRows(
-            context.kernels().catalogue(),
-            hostRows.buffer(),
-            ids.duplicate().order(ids.order()).asIntBuffer());
+  }
+
+  private SamplingRows writer(Catalogue catalogue, ByteBuffer buffer) {
+    int end = (int) rows.bytes();
+    ByteBuffer ids = buffer.duplicate().position(end).slice().order(buffer.order());
+    return new SamplingRows(catalogue, buffer, ids.asIntBuffer());
   }
 
   /** Bytes on the device for so many rows. */
   static long bytes(int logitRows) {
     int row = SamplingRows.rowBytes(Catalogue.load());
-    return (long) logitRows * (row + Integer.BYTES)
-        + (long) Integer.BYTES * SamplingRows.heldBackCount(logitRows);
+    return (long) logitRows * row + (long) Integer.BYTES * SamplingRows.heldBackCount(logitRows);
   }
 
   /** Logits [vocabulary] of a row on the device, before anything is done to them; waits. */
@@ -75,36 +74,11 @@ final class DeviceSampler implements AutoCloseable {
   }
 
   /**
-   * Chooses the next tokens of sequences; row i of the logits is that of {@code sequences.get(i)},
-   * null where nobody wants a token of it. Waits for the device.
+   * Chooses from a copy of the row's logits, as long as the device's are untouched; waits.
    *
-   * @param out becomes, per row, the token or {@link SamplingKernels#NO_TOKEN}
+   * @return the token or {@link SamplingKernels#NO_TOKEN}
    */
-  void sample(List<SequenceStep> sequences, int[] out) {
-    boolean onDevice = false;
-    writer.begin();
-    for (int row = 0; row < sequences.size(); row++) {
-      Optional<DeviceSampling> sampling =
-          Optional.ofNullable(sequences.get(row)).flatMap(step -> step.sampler().onDevice());
-      if (sampling.isPresent()) {
-        writer.write(row, sequences.get(row).cache().slot(), sampling.get());
-        onDevice = true;
-      } else {
-        writer.writeNone(row);
-        out[row] = onHost(sequences.get(row), row);
-      }
-    }
-    if (onDevice) {
-      run(sequences.size());
-      collect(sequences, out);
-    }
-  }
-
-  /** Chooses from a copy, as long as the device's logits are untouched. */
-  private int onHost(SequenceStep sequence, int row) {
-    if (sequence == null) {
-      return SamplingKernels.NO_TOKEN;
-    }
+  int onHost(SequenceStep sequence, int row) {
     float[] logits = logits(row);
     try {
       return sequence.sampler().sample(logits, 0, logits.length);
@@ -116,38 +90,44 @@ final class DeviceSampler implements AutoCloseable {
     }
   }
 
-  private void run(int count) {
-    stream.upload(rows, 0, hostRows, 0, (long) count * rowBytes);
+  /**
+   * A row's choice on the device.
+   *
+   * @param slot of its sequence
+   */
+  record Choice(int slot, DeviceSampling sampling) {}
+
+  /**
+   * Chooses on the device, without waiting; row i of the logits is that of {@code choices.get(i)},
+   * null where nothing is drawn. The tokens are left by slot.
+   */
+  void onDevice(List<Choice> choices) {
+    SamplingRows writer = writers[buffers.next()];
+    writer.begin();
+    for (int row = 0; row < choices.size(); row++) {
+      Choice choice = choices.get(row);
+      if (choice == null) {
+        writer.writeNone(row);
+      } else {
+        writer.write(row, choice.slot, choice.sampling);
+      }
+    }
+    PinnedMemory written = buffers.current();
+    stream.upload(rows, 0, written, 0, (long) choices.size() * rowBytes);
     if (writer.heldBackCount() > 0) {
       long bytes = (long) writer.heldBackCount() * Integer.BYTES;
-      stream.upload(heldBack, 0, hostHeldBack, 0, bytes);
+      stream.upload(heldBack, 0, written, rows.bytes(), bytes);
     }
+    buffers.sent(stream);
     kernels.sample(
         stream,
         new SamplingKernels.Rows(
-            count,
+            choices.size(),
             workspace.logits.address(),
             rows.address(),
             heldBack.address(),
             workspace.counts.address()),
-        SamplingKernels.Drawn.tokensOnly(tokens.address()));
-    stream.download(hostTokens, 0, tokens, 0, (long) count * Integer.BYTES);
-    stream.synchronize();
-  }
-
-  private void collect(List<SequenceStep> sequences, int[] out) {
-    for (int row = 0; row < sequences.size(); row++) {
-      if (sequences.get(row) == null) {
-        continue;
-      }
-      Sampler sampler = sequences.get(row).sampler();
-      if (sampler.onDevice().isPresent()) {
-        out[row] = hostTokens.buffer().getInt(row * Integer.BYTES);
-        if (out[row] != SamplingKernels.NO_TOKEN) {
-          sampler.accept(out[row]);
-        }
-      }
-    }
+        SamplingKernels.Drawn.bySlotOnly(workspace.drawn.address()));
   }
 
   @Override

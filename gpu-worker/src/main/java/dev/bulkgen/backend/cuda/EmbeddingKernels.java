@@ -33,18 +33,40 @@ public final class EmbeddingKernels {
             .set("format", table.format());
   }
 
+  /** In place of a token: the one that was drawn last for the row's slot. */
+  static final int AS_DRAWN = -2;
+
+  /**
+   * Tokens by address.
+   *
+   * @param tokens [rows] int, each below the vocabulary; −1 gives zeros
+   * @param slots [rows] int; 0: no token is {@link #AS_DRAWN}
+   * @param drawn [slots] int: the tokens drawn last, negative where there was none, which gives
+   *     NaNs
+   */
+  public record Tokens(long tokens, long slots, long drawn) {
+
+    public static Tokens known(long tokens) {
+      return new Tokens(tokens, 0, 0);
+    }
+  }
+
   /**
    * Writes the embeddings of {@code rows} tokens.
    *
-   * @param tokens address of [rows] int, each below the vocabulary; a negative one gives zeros
    * @param out address of [rows][outStride] float; numbers from the width on stay as they are
    */
-  public void embed(CudaStream stream, int rows, long tokens, long out, int outStride) {
+  public void embed(CudaStream stream, int rows, Tokens tokens, long out, int outStride) {
     if (outStride < width) {
       throw BulkgenException.of(
           ErrorCode.INTERNAL, "embeddings of %d numbers into rows of %d", width, outStride);
     }
-    arguments.setAddress("tokens", tokens).setAddress("out", out).set("outStride", outStride);
+    arguments
+        .setAddress("tokens", tokens.tokens)
+        .setAddress("slots", tokens.slots)
+        .setAddress("drawn", tokens.drawn)
+        .setAddress("out", out)
+        .set("outStride", outStride);
     kernel.launch(stream, Grid.of(rows), 0, arguments);
   }
 }

@@ -7,6 +7,7 @@ import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.backend.StepOutput.SequenceOutput;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 
 /** The part of a step that prefills. */
 final class PromptPass implements AutoCloseable {
@@ -19,7 +20,6 @@ final class PromptPass implements AutoCloseable {
   private final RowChooser chooser;
   private final CudaStream stream;
   private final StepTables tables;
-  private final BrokenRows broken;
 
   PromptPass(
       CudaContext context,
@@ -33,12 +33,6 @@ final class PromptPass implements AutoCloseable {
     this.stream = stream;
     shape = workspace.shape();
     tables = new StepTables(context, tableInts(shape), "tables of prompts");
-    try {
-      broken = new BrokenRows(context, workspace, shape.capacity().prefillTokens(), stream);
-    } catch (RuntimeException | Error e) {
-      tables.close();
-      throw e;
-    }
   }
 
   /** Ints of all tables: three of tokens, two of tiles, the rest of sequences. */
@@ -49,8 +43,12 @@ final class PromptPass implements AutoCloseable {
     return StepTables.room(TABLES, 3 * tokens + 2 * tiles + SEQUENCE_TABLES * sequences);
   }
 
-  /** Runs prompts whose pages the device knows; one output per sequence. */
-  List<SequenceOutput> run(List<SequenceStep> sequences) {
+  /**
+   * Starts prompts whose pages the device knows.
+   *
+   * @return gives one output per sequence once the step has been waited for
+   */
+  Supplier<List<SequenceOutput>> start(List<SequenceStep> sequences, StepResults results) {
     PromptRows rows =
         new PromptRows(
             sequences, shape.layout(), PrefillAttentionKernels.QUERY_TILE, shape.blockRows());
@@ -59,11 +57,11 @@ final class PromptPass implements AutoCloseable {
     List<LogitRow> logitRows = logitRows(rows, sequences);
     long rowIndex = tables.put(logitRows.stream().mapToInt(LogitRow::row).toArray());
     tables.upload(stream);
-    broken.clear(rows.count);
+    workspace.clearFlags(stream, rows.count);
     forward.prefill(rows, placed);
-    broken.fetch(rows.count);
+    results.fetchPromptFlags(rows.count);
     RowChooser.Chosen chosen = chooser.choose(logitRows, rowIndex, sequences.size());
-    return outputs(rows, sequences, chosen);
+    return () -> outputs(rows, sequences, chosen, results);
   }
 
   private CudaForward.PromptTables place(PromptRows rows) {
@@ -89,22 +87,25 @@ final class PromptPass implements AutoCloseable {
   }
 
   private List<SequenceOutput> outputs(
-      PromptRows rows, List<SequenceStep> sequences, RowChooser.Chosen chosen) {
+      PromptRows rows,
+      List<SequenceStep> sequences,
+      RowChooser.Chosen chosen,
+      StepResults results) {
     List<SequenceOutput> outputs = new ArrayList<>();
     for (int s = 0; s < rows.sequences(); s++) {
       int bad = rows.beginRow(s);
-      while (bad <= rows.lastRow(s) && !broken.isBroken(bad)) {
+      while (bad <= rows.lastRow(s) && !results.isPromptBroken(bad)) {
         bad++;
       }
       boolean draws = sequences.get(s).kind() == SequenceStep.Kind.PROMPT_END;
-      boolean isUndrawn = draws && chosen.tokens()[s] == SamplingKernels.NO_TOKEN;
-      if (bad <= rows.lastRow(s) || isUndrawn) {
+      int token = draws ? chosen.token(s, sequences.get(s), results) : 0;
+      if (bad <= rows.lastRow(s) || token == SamplingKernels.NO_TOKEN) {
         int position = Math.min(bad, rows.lastRow(s)) - rows.firstRow[s];
         outputs.add(new StepOutput.Failure(StepCheck.notFinite(position)));
       } else if (draws) {
-        outputs.add(new StepOutput.Token(chosen.tokens()[s], chosen.logits()[s]));
+        outputs.add(new StepOutput.Token(token, chosen.logits[s]));
       } else {
-        outputs.add(new StepOutput.Fed(chosen.logits()[s]));
+        outputs.add(new StepOutput.Fed(chosen.logits[s]));
       }
     }
     return outputs;
@@ -129,9 +130,6 @@ final class PromptPass implements AutoCloseable {
 
   @Override
   public void close() {
-    Cleanup cleanup = new Cleanup();
-    cleanup.run(tables::close);
-    cleanup.run(broken::close);
-    cleanup.finish();
+    tables.close();
   }
 }

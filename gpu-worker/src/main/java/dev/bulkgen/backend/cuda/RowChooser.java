@@ -1,30 +1,59 @@
 package dev.bulkgen.backend.cuda;
 
 import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.sampling.DeviceSampling;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
 
 /**
  * From rows of the residual stream to tokens, so many rows at a time as there is room for logits.
+ * Waits for the device only where the host wants logits.
  */
 final class RowChooser {
   private final int logitRows;
   private final CudaForward forward;
   private final DeviceSampler sampler;
+  private final PendingTokens pending;
 
-  /**
-   * What the sequences of a pass gave.
-   *
-   * @param tokens [sequences], {@link SamplingKernels#NO_TOKEN} where the logits are not finite
-   * @param logits [sequences][rows asked for][vocabulary]
-   */
-  record Chosen(int[] tokens, float[][][] logits) {}
+  /** What the sequences of a pass gave. */
+  static final class Chosen {
+    /** [sequences][rows asked for][vocabulary]. */
+    final float[][][] logits;
 
-  RowChooser(CudaShape shape, CudaForward forward, DeviceSampler sampler) {
+    private final int[] onHost; // [sequences] tokens
+    private final boolean[] isOnDevice; // [sequences]
+
+    private Chosen(int sequences) {
+      logits = new float[sequences][0][];
+      onHost = new int[sequences];
+      isOnDevice = new boolean[sequences];
+    }
+
+    /**
+     * A sequence's token, or {@link SamplingKernels#NO_TOKEN} where the logits are not finite; its
+     * sampler knows it then.
+     *
+     * @param results of the step, which has been waited for
+     */
+    int token(int sequence, SequenceStep step, StepResults results) {
+      if (!isOnDevice[sequence]) {
+        return onHost[sequence];
+      }
+      int token = results.token(step.cache().slot());
+      if (token != SamplingKernels.NO_TOKEN) {
+        step.sampler().accept(token);
+      }
+      return token;
+    }
+  }
+
+  RowChooser(CudaShape shape, CudaForward forward, DeviceSampler sampler, PendingTokens pending) {
     logitRows = shape.logitRows();
     this.forward = forward;
     this.sampler = sampler;
+    this.pending = pending;
   }
 
   /**
@@ -33,8 +62,7 @@ final class RowChooser {
    * @param sequences of the pass
    */
   Chosen choose(List<LogitRow> rows, long rowIndex, int sequences) {
-    Chosen chosen = new Chosen(new int[sequences], new float[sequences][][]);
-    Arrays.fill(chosen.logits, new float[0][]);
+    Chosen chosen = new Chosen(sequences);
     for (LogitRow row : rows) {
       if (row.isLast()) {
         chosen.logits[row.sequence()] = new float[row.isWanted() ? row.index() + 1 : 0][];
@@ -49,20 +77,29 @@ final class RowChooser {
   }
 
   private void choosePart(List<LogitRow> part, Chosen chosen) {
-    List<SequenceStep> choosing = new ArrayList<>(part.size());
+    List<DeviceSampler.Choice> choices = new ArrayList<>(part.size());
     for (int i = 0; i < part.size(); i++) {
       LogitRow row = part.get(i);
       if (row.isWanted()) {
         chosen.logits[row.sequence()][row.index()] = sampler.logits(i);
       }
-      choosing.add(row.isDrawn() ? row.step() : null);
+      choices.add(row.isDrawn() ? choice(row, i, chosen) : null);
     }
-    int[] tokens = new int[part.size()];
-    sampler.sample(choosing, tokens);
-    for (int i = 0; i < part.size(); i++) {
-      if (part.get(i).isDrawn()) {
-        chosen.tokens[part.get(i).sequence()] = tokens[i];
-      }
+    if (choices.stream().anyMatch(Objects::nonNull)) {
+      sampler.onDevice(choices);
     }
+  }
+
+  /** Null for a row whose token the host has chosen. */
+  private DeviceSampler.Choice choice(LogitRow row, int index, Chosen chosen) {
+    SequenceStep step = row.step();
+    Optional<DeviceSampling> sampling = step.sampler().onDevice(pending.of(step.sampler()));
+    if (sampling.isEmpty()) {
+      chosen.onHost[row.sequence()] = sampler.onHost(step, index);
+      return null;
+    }
+    chosen.isOnDevice[row.sequence()] = true;
+    pending.draws(step);
+    return new DeviceSampler.Choice(step.cache().slot(), sampling.get());
   }
 }

@@ -38,7 +38,8 @@ public final class SamplingKernels {
   /**
    * Where the results go, by address.
    *
-   * @param tokens [rows] int
+   * @param tokens [rows] int, or 0
+   * @param bySlot [slots] int, or 0: the same by slot
    * @param logprobs [rows] float: the tokens' natural log-probabilities before penalties and
    *     temperature, NaN without token; 0: nobody asks
    * @param topCount how many of the likeliest tokens before penalties to list, 0 to 100
@@ -46,10 +47,15 @@ public final class SamplingKernels {
    *     vocabulary
    * @param topLogprobs [rows][topCount] float
    */
-  public record Drawn(long tokens, long logprobs, int topCount, long topTokens, long topLogprobs) {
+  public record Drawn(
+      long tokens, long bySlot, long logprobs, int topCount, long topTokens, long topLogprobs) {
 
     public static Drawn tokensOnly(long tokens) {
-      return new Drawn(tokens, 0, 0, 0, 0);
+      return new Drawn(tokens, 0, 0, 0, 0, 0);
+    }
+
+    public static Drawn bySlotOnly(long bySlot) {
+      return new Drawn(0, bySlot, 0, 0, 0, 0);
     }
   }
 
@@ -117,6 +123,7 @@ public final class SamplingKernels {
         .setAddress("heldBack", rows.heldBack)
         .setAddress("counts", rows.counts)
         .setAddress("tokens", drawn.tokens)
+        .setAddress("drawn", drawn.bySlot)
         .setAddress("logprobs", drawn.logprobs)
         .set("topCount", drawn.topCount)
         .setAddress("topTokens", drawn.topTokens)

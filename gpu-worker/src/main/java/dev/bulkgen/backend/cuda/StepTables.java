@@ -14,23 +14,14 @@ final class StepTables implements AutoCloseable {
   private static final int BUFFERS = 2;
 
   private final OwnedMemory memory;
-  private final Buffer[] buffers = new Buffer[BUFFERS];
+  private final UploadBuffers buffers;
   private final DeviceMemory device;
-  private int turn;
   private int used; // ints
-
-  /**
-   * @param read once the device has what was in it
-   */
-  private record Buffer(PinnedMemory host, CudaEvent read) {}
 
   StepTables(CudaContext context, int ints, String what) {
     memory = new OwnedMemory(context);
     try {
-      for (int i = 0; i < BUFFERS; i++) {
-        PinnedMemory host = memory.pinned(Math.multiplyExact(ints, Integer.BYTES), what);
-        buffers[i] = new Buffer(host, memory.event(what));
-      }
+      buffers = new UploadBuffers(memory, BUFFERS, (long) ints * Integer.BYTES, what);
       device = memory.device((long) ints * Integer.BYTES, what);
     } catch (RuntimeException | Error e) {
       memory.close();
@@ -45,14 +36,13 @@ final class StepTables implements AutoCloseable {
 
   /** Begins new tables; waits for the device only if it has not read those before the last. */
   void clear() {
-    turn = (turn + 1) % BUFFERS;
-    buffers[turn].read.synchronize();
+    buffers.next();
     used = 0;
   }
 
   /** Adds a table and returns its address on the device. */
   long put(int... values) {
-    ByteBuffer buffer = buffers[turn].host.buffer();
+    ByteBuffer buffer = buffers.current().buffer();
     for (int i = 0; i < values.length; i++) {
       buffer.putInt((used + i) * Integer.BYTES, values[i]);
     }
@@ -64,8 +54,8 @@ final class StepTables implements AutoCloseable {
   /** Brings all tables to the device, without waiting. */
   void upload(CudaStream stream) {
     if (used > 0) {
-      stream.upload(device, 0, buffers[turn].host, 0, (long) used * Integer.BYTES);
-      stream.record(buffers[turn].read);
+      stream.upload(device, 0, buffers.current(), 0, (long) used * Integer.BYTES);
+      buffers.sent(stream);
     }
   }
 

@@ -1,6 +1,8 @@
 package dev.bulkgen.backend.cuda;
 
 import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.sampling.DeviceSampling;
 import dev.bulkgen.sampling.Sampler;
 import java.util.List;
@@ -25,10 +27,16 @@ final class TokenCounter implements AutoCloseable {
   private final int[] slots = new int[BATCH];
   private final int[] tokens = new int[BATCH];
   private final int[] times = new int[BATCH];
+  private final PendingTokens pending;
   private int waiting;
 
   TokenCounter(
-      CudaContext context, CudaWorkspace workspace, SamplingKernels kernels, CudaStream stream) {
+      CudaContext context,
+      CudaWorkspace workspace,
+      SamplingKernels kernels,
+      PendingTokens pending,
+      CudaStream stream) {
+    this.pending = pending;
     this.kernels = kernels;
     this.stream = stream;
     counts = workspace.counts;
@@ -50,15 +58,25 @@ final class TokenCounter implements AutoCloseable {
       int slot = sequence.cache().slot();
       boolean isKnown = counted[slot] == sampler && !sequence.isPrefill();
       if (!isKnown && sequence.kind() != SequenceStep.Kind.PROMPT_PART && isPenalized(sampler)) {
-        stream.fill(counts.slice(slot * slotBytes, slotBytes, counts.what()), (byte) 0);
-        sampler.forEachSeen((token, count) -> add(slot, token, count));
+        tell(sampler, slot);
         counted[slot] = sampler;
       }
     }
     send();
   }
 
-  static boolean isPenalized(Sampler sampler) {
+  private void tell(Sampler sampler, int slot) {
+    if (pending.of(sampler) > 0) {
+      throw BulkgenException.of(
+          ErrorCode.INTERNAL,
+          "the sequence in slot %d came there while its last token was being drawn",
+          slot);
+    }
+    stream.fill(counts.slice(slot * slotBytes, slotBytes, counts.what()), (byte) 0);
+    sampler.forEachSeen((token, count) -> add(slot, token, count));
+  }
+
+  private static boolean isPenalized(Sampler sampler) {
     return sampler.onDevice().map(DeviceSampling::params).filter(p -> p.isPenalized()).isPresent();
   }
 

@@ -1,5 +1,6 @@
 package dev.bulkgen.backend.cuda;
 
+import dev.bulkgen.backend.Backend;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.backend.LogitsRequest;
 import dev.bulkgen.backend.SequenceStep;
@@ -35,6 +36,10 @@ final class PartsSession implements AutoCloseable {
 
   final CudaBackend backend;
   final CacheLayout layout;
+
+  /** Of every step: steps that give none can run ahead. */
+  boolean wantsLogits = true;
+
   private final PagePool pages;
   private final PagePool staging;
   private final PagePool swapped;
@@ -71,20 +76,26 @@ final class PartsSession implements AutoCloseable {
       pages.grow(cache.pages(), layout.pagesPerLayer(end));
     }
     int[] own = Arrays.copyOfRange(tokens, cache.length(), end);
-    return new SequenceStep(cache, own, sampler, LogitsRequest.ALL, kind);
+    LogitsRequest logits = wantsLogits ? LogitsRequest.ALL : LogitsRequest.NONE;
+    return new SequenceStep(cache, own, sampler, logits, kind);
   }
 
   SequenceStep decode(SequenceCache cache, Sampler sampler, int... token) {
     pages.grow(cache.pages(), layout.pagesPerLayer(cache.length() + 1));
-    return new SequenceStep(cache, token, sampler, LogitsRequest.LAST, Kind.DECODE);
+    LogitsRequest logits = wantsLogits ? LogitsRequest.LAST : LogitsRequest.NONE;
+    return new SequenceStep(cache, token, sampler, logits, Kind.DECODE);
   }
 
   List<StepOutput.SequenceOutput> run(SequenceStep... steps) {
-    StepOutput output = backend.forward(new StepBatch(List.of(steps)));
+    return submit(List.of(steps)).await().sequences();
+  }
+
+  Backend.PendingStep submit(List<SequenceStep> steps) {
+    Backend.PendingStep pending = backend.submit(new StepBatch(steps));
     for (SequenceStep step : steps) {
       step.cache().advance(step.lengthAfter() - step.cache().length());
     }
-    return output.sequences();
+    return pending;
   }
 
   /** Another sequence that begins with the first {@code tokens} of {@code cache}. */

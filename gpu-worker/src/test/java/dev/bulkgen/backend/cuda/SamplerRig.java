@@ -90,6 +90,7 @@ final class SamplerRig implements AutoCloseable {
       SamplingKernels.Drawn drawn =
           new SamplingKernels.Drawn(
               tokens.address(),
+              0,
               logprobs.address(),
               topCount,
               topTokens.address(),

@@ -61,10 +61,31 @@ class TestEmbeddingKernels {
           .embed(
               device.stream,
               TOKENS.length,
-              device.upload("tokens", TOKENS).address(),
+              EmbeddingKernels.Tokens.known(device.upload("tokens", TOKENS).address()),
               out.address(),
               outStride);
       assertArrayEquals(expected, device.arrays.floats(out));
+    }
+  }
+
+  @Test
+  void testTakesTheTokensThatWereDrawn() {
+    short one = BFloat16.fromFloat(1);
+    short two = BFloat16.fromFloat(2);
+    try (RowDevice device = new RowDevice()) {
+      DeviceMemory out = device.upload("out", new float[4]);
+      long table = device.upload("table", one, two).address();
+      new EmbeddingKernels(device.kernels(), Pieces.of(table, DType.BF16, 1, 2, 1), 1)
+          .embed(
+              device.stream,
+              4,
+              new EmbeddingKernels.Tokens(
+                  device.upload("tokens", -2, 0, -1, -2).address(),
+                  device.upload("slots", 2, 2, 0, 1).address(),
+                  device.upload("drawn", 7, -1, 1).address()),
+              out.address(),
+              1);
+      assertArrayEquals(new float[] {2, 1, 0, Float.NaN}, device.arrays.floats(out));
     }
   }
 
@@ -74,7 +95,7 @@ class TestEmbeddingKernels {
       Pieces table = Pieces.of(0, DType.BF16, 1, 2, 8);
       assertInternal(() -> new EmbeddingKernels(device.kernels(), table, 9));
       EmbeddingKernels kernels = new EmbeddingKernels(device.kernels(), table, 8);
-      assertInternal(() -> kernels.embed(device.stream, 1, 0, 0, 7));
+      assertInternal(() -> kernels.embed(device.stream, 1, EmbeddingKernels.Tokens.known(0), 0, 7));
     }
   }
 

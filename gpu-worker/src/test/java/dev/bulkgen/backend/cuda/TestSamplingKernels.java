@@ -275,7 +275,7 @@ class TestSamplingKernels {
       SamplingKernels.Rows shifted = new SamplingKernels.Rows(1, 8, 0, 0, 0);
       assertInternal(() -> sampler.sample(device.stream, shifted, tokens));
       SamplingKernels.Rows rows = new SamplingKernels.Rows(1, 16, 0, 0, 0);
-      SamplingKernels.Drawn many = new SamplingKernels.Drawn(0, 0, 101, 0, 0);
+      SamplingKernels.Drawn many = new SamplingKernels.Drawn(0, 0, 0, 101, 0, 0);
       assertInternal(() -> sampler.sample(device.stream, rows, many));
     }
   }
