@@ -34,6 +34,11 @@ public interface Backend extends AutoCloseable {
    */
   PendingStep submit(StepBatch batch);
 
+  /** Whether {@link #submit} returns while the step still runs, so that planning ahead pays. */
+  default boolean isAsynchronous() {
+    return false;
+  }
+
   /** Submits a step and waits for it. */
   default StepOutput forward(StepBatch batch) {
     return submit(batch).await();

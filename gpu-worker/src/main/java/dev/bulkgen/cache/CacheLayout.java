@@ -163,6 +163,22 @@ public record CacheLayout(CachePolicy policy, int layers, int kvHeads, int headD
     return pages == 0 ? 0 : sink + pages * pageTokens();
   }
 
+  /** Pages per layer that hold tokens below position {@code tokens} alone. */
+  public int pagesEndingBy(int tokens) {
+    int sink = policy instanceof CachePolicy.Kivi kivi ? kivi.sink() : 0;
+    return Math.max(0, tokens - sink) / pageTokens();
+  }
+
+  /** Prompts are cut, and shared, at multiples of this: whole pages and whole staging pages. */
+  public int promptAlignment() {
+    int pageTokens = pageTokens();
+    int tokens = pageTokens;
+    while (tokens % MIN_PAGE_TOKENS != 0) {
+      tokens += pageTokens;
+    }
+    return tokens;
+  }
+
   /** All bytes that a sequence of {@code length} cached tokens holds. */
   public long sequenceBytes(int length) {
     return windowBytes() + (long) layers * pagesPerLayer(length) * pageBytes();

@@ -1,5 +1,7 @@
 package dev.bulkgen.cache;
 
+import dev.bulkgen.config.PrefixSharing;
+
 /**
  * What a memory plan starts from; all amounts in bytes.
  *
@@ -12,6 +14,8 @@ package dev.bulkgen.cache;
  * @param maxBatch most sequences in flight
  * @param maxModelLen longest sequence, prompt and output, in tokens
  * @param prefillTokens most prompt tokens of one step
+ * @param swap host memory for sequences that are swapped out, beside the budget
+ * @param sharing whether room is kept for what prompts have in common
  */
 public record MemoryDemand(
     long budget,
@@ -22,7 +26,9 @@ public record MemoryDemand(
     long reserve,
     int maxBatch,
     int maxModelLen,
-    int prefillTokens) {
+    int prefillTokens,
+    long swap,
+    PrefixSharing sharing) {
 
   /** Where the weights lie. */
   public enum WeightPlacement {

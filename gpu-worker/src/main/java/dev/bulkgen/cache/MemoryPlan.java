@@ -2,6 +2,7 @@ package dev.bulkgen.cache;
 
 import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
 import dev.bulkgen.config.ByteSize;
+import dev.bulkgen.config.PrefixSharing;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import java.util.ArrayList;
@@ -17,10 +18,29 @@ import java.util.function.IntPredicate;
  *
  * @param slots window slots: most sequences in flight, at most the batch limit
  * @param pages in the pool, each of one layer
+ * @param stagingPages for float16 K and V of prompts in parts, and of beginnings that prompts share
+ * @param swapPages of the host's swap area
+ * @param swapSlots most sequences in the swap area
  */
-public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int pages) {
+public record MemoryPlan(
+    CacheLayout layout,
+    MemoryDemand demand,
+    int slots,
+    int pages,
+    int stagingPages,
+    int swapPages,
+    int swapSlots) {
   /** A prompt of one token, and one token for it. */
   private static final int LEAST_MODEL_LEN = 2;
+
+  /** Longest prompts whose float16 K and V are kept at the most, to share them. */
+  private static final int STAGED_PROMPTS = 4;
+
+  /** The part of the cache's budget that sharing may take. */
+  private static final int STAGING_SHARE = 16;
+
+  /** The part of what a full batch would take that sharing may take beside it. */
+  private static final int STAGING_OF_CACHE = 4;
 
   private static final int[] SAMPLE_LENGTHS = {512, 2048, 8192, 32768, 131072};
 
@@ -55,18 +75,80 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
           smaller(
               maxModelLen, maxBatch, (length, batch) -> fits(layout, demands.of(length, batch))));
     }
-    long window = layout.windowBytes();
     long longestPages = pagesOf(layout, demand.maxModelLen());
-    long slots = demand.maxBatch();
-    if (window > 0) {
-      long half = cacheBudget / 2 / window;
-      long longest = cacheBudget / layout.sequenceBytes(maxModelLen);
-      long besideLongest = (cacheBudget - longestPages * layout.pageBytes()) / window;
-      slots = Math.min(slots, Math.min(Math.max(half, longest), besideLongest));
-    }
-    long affordable = (cacheBudget - slots * window) / layout.pageBytes();
+    int stagingPages = stagingPages(layout, demand);
+    cacheBudget -= stagingPages * (long) layout.staging().pageBytes();
+    long slots = slots(layout, demand, cacheBudget, longestPages);
+    long affordable = (cacheBudget - slots * layout.windowBytes()) / layout.pageBytes();
     long pages = Math.min(affordable, Math.multiplyExact(slots, longestPages));
-    return new MemoryPlan(layout, demand, (int) slots, (int) Math.min(pages, Integer.MAX_VALUE));
+    long swapSlots = swapSlots(layout, demand, slots);
+    long swapped = (demand.swap() - swapSlots * layout.windowBytes()) / layout.pageBytes();
+    long swapPages = swapSlots == 0 ? 0 : Math.min(swapped, swapSlots * longestPages);
+    return new MemoryPlan(
+        layout,
+        demand,
+        (int) slots,
+        (int) Math.min(pages, Integer.MAX_VALUE),
+        stagingPages,
+        (int) Math.min(swapPages, Integer.MAX_VALUE),
+        (int) swapSlots);
+  }
+
+  private static long slots(
+      CacheLayout layout, MemoryDemand demand, long cacheBudget, long longestPages) {
+    long window = layout.windowBytes();
+    if (window == 0) {
+      return demand.maxBatch();
+    }
+    long half = cacheBudget / 2 / window;
+    long longest = cacheBudget / layout.sequenceBytes(demand.maxModelLen());
+    long besideLongest = (cacheBudget - longestPages * layout.pageBytes()) / window;
+    return Math.min(demand.maxBatch(), Math.min(Math.max(half, longest), besideLongest));
+  }
+
+  /** Windows get at most half of the swap area too; an area that holds no longest one is none. */
+  private static long swapSlots(CacheLayout layout, MemoryDemand demand, long slots) {
+    if (demand.swap() < layout.sequenceBytes(demand.maxModelLen())) {
+      return 0;
+    }
+    long window = layout.windowBytes();
+    return window == 0 ? slots : Math.min(slots, Math.max(1, demand.swap() / 2 / window));
+  }
+
+  /** Pages of all layers that a longest prompt takes while it is staged; 0 for an exact policy. */
+  private static long longestStaging(CacheLayout layout, int maxModelLen) {
+    return layout.isExact() ? 0 : pagesOf(layout.staging(), maxModelLen);
+  }
+
+  /** Staging pages that a longest prompt needs if it comes in parts. */
+  private static long leastStaging(CacheLayout layout, MemoryDemand demand) {
+    return mostStaging(layout, demand.maxModelLen(), demand.prefillTokens(), PrefixSharing.OFF);
+  }
+
+  /**
+   * The most staging pages that a plan takes: enough for a few longest beginnings, where prompts
+   * may share them. Workspaces are sized before it is known how many the budget affords.
+   */
+  public static long mostStaging(
+      CacheLayout layout, int maxModelLen, int prefillTokens, PrefixSharing sharing) {
+    long longest = longestStaging(layout, maxModelLen);
+    if (sharing == PrefixSharing.AUTO) {
+      return STAGED_PROMPTS * longest;
+    }
+    return maxModelLen > prefillTokens ? longest : 0;
+  }
+
+  /** The need comes first; for sharing, a share of the cache's budget is set aside at the most. */
+  private static int stagingPages(CacheLayout layout, MemoryDemand demand) {
+    long pageBytes = layout.staging().pageBytes();
+    long spare = demand.cacheBudget() - layout.sequenceBytes(demand.maxModelLen());
+    long full = demand.maxBatch() * layout.sequenceBytes(demand.maxModelLen());
+    long share =
+        Math.min(Math.min(demand.cacheBudget() / STAGING_SHARE, full / STAGING_OF_CACHE), spare)
+            / pageBytes;
+    long most = mostStaging(layout, demand.maxModelLen(), demand.prefillTokens(), demand.sharing());
+    long wish = Math.max(leastStaging(layout, demand), Math.min(most, share));
+    return (int) Math.min(Integer.MAX_VALUE, wish);
   }
 
   /** Pages, of all layers together, that a sequence of {@code length} tokens holds. */
@@ -74,9 +156,18 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
     return (long) layout.layers() * layout.pagesPerLayer(length);
   }
 
-  /** Bytes of all pages and window slots. */
+  /** Bytes of all pages, window slots and staging pages. */
   public long cacheBytes() {
-    return (long) pages * layout.pageBytes() + slots * layout.windowBytes();
+    return (long) pages * layout.pageBytes() + slots * layout.windowBytes() + stagingBytes();
+  }
+
+  private long stagingBytes() {
+    return (long) stagingPages * layout.staging().pageBytes();
+  }
+
+  /** Bytes of host memory for sequences that are swapped out. */
+  public long swapBytes() {
+    return (long) swapPages * layout.pageBytes() + swapSlots * layout.windowBytes();
   }
 
   /** All that is taken from the budget, the reserve not counted. */
@@ -133,6 +224,13 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
             pages,
             ByteSize.format(layout.pageBytes()),
             layout.pageTokens()));
+    if (stagingPages > 0) {
+      table.row("staging", ByteSize.format(stagingBytes()), "prompts in parts, shared beginnings");
+    }
+    if (swapSlots > 0) {
+      String most = String.format(Locale.ROOT, "host memory, for %d sequences", swapSlots);
+      table.row("swap", ByteSize.format(swapBytes()), most);
+    }
     long left = demand.budget() - demand.reserve() - takenBytes();
     table.row("left over", ByteSize.format(left), "");
     table.row(
@@ -147,12 +245,18 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
   }
 
   private static boolean fits(CacheLayout layout, MemoryDemand demand) {
-    return layout.sequenceBytes(demand.maxModelLen()) <= demand.cacheBudget();
+    return leastBytes(layout, demand) <= demand.cacheBudget();
+  }
+
+  /** What one longest sequence takes, from its first part on. */
+  private static long leastBytes(CacheLayout layout, MemoryDemand demand) {
+    long staging = leastStaging(layout, demand) * layout.staging().pageBytes();
+    return layout.sequenceBytes(demand.maxModelLen()) + staging;
   }
 
   private static BulkgenException refused(
       CacheLayout layout, MemoryDemand demand, Optional<String> smaller) {
-    long needed = demand.fixedBytes() + layout.sequenceBytes(demand.maxModelLen());
+    long needed = demand.fixedBytes() + leastBytes(layout, demand);
     return BulkgenException.of(
         ErrorCode.MEMORY_PLAN_REFUSED,
         "the memory budget is %s (%d bytes), but one sequence of %d tokens in %s needs %s beside %s"
@@ -161,7 +265,7 @@ public record MemoryPlan(CacheLayout layout, MemoryDemand demand, int slots, int
         demand.budget(),
         demand.maxModelLen(),
         layout.policy().name(),
-        ByteSize.format(layout.sequenceBytes(demand.maxModelLen())),
+        ByteSize.format(leastBytes(layout, demand)),
         ByteSize.format(demand.fixedBytes()),
         demand.placement() == WeightPlacement.MAPPED
             ? "workspace and logits"

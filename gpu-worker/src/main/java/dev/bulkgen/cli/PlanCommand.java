@@ -73,6 +73,24 @@ public final class PlanCommand implements Callable<Integer> {
   @Option(names = "--max-model-len", paramLabel = "N", description = "Longest sequence in tokens.")
   private String maxModelLen;
 
+  @Option(
+      names = "--max-prefill-tokens",
+      paramLabel = "N",
+      description = "Most prompt tokens of a step.")
+  private String maxPrefillTokens;
+
+  @Option(
+      names = "--swap-memory",
+      paramLabel = "SIZE",
+      description = "Host memory for sequences that make room for others.")
+  private String swapMemory;
+
+  @Option(
+      names = "--prefix-sharing",
+      paramLabel = "NAME",
+      description = "auto, or off: no room for what prompts have in common.")
+  private String prefixSharing;
+
   @Option(names = "--threads", paramLabel = "N", description = "Threads of the CPU backend.")
   private String threads;
 
@@ -130,6 +148,9 @@ public final class PlanCommand implements Callable<Integer> {
     add(given, "memory-fraction", memoryFraction);
     add(given, "max-batch", maxBatch);
     add(given, "max-model-len", maxModelLen);
+    add(given, "max-prefill-tokens", maxPrefillTokens);
+    add(given, "swap-memory", swapMemory);
+    add(given, "prefix-sharing", prefixSharing);
     add(given, "threads", threads);
     Settings options = reader.parse(given, "command line");
     return settingsFile == null ? options : options.orElse(reader.read(settingsFile));

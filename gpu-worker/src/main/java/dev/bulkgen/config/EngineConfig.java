@@ -14,6 +14,7 @@ import java.util.OptionalLong;
  * @param maxModelLen longest sequence (prompt and output); empty: the model's own
  * @param threads of the CPU backend
  * @param device number of the GPU, as the driver counts
+ * @param scheduling how the batch is filled
  */
 public record EngineConfig(
     Path model,
@@ -27,4 +28,54 @@ public record EngineConfig(
     OptionalInt maxModelLen,
     PromptOverflow promptOverflow,
     int threads,
-    int device) {}
+    int device,
+    SchedulingConfig scheduling) {
+
+  /** With {@link SchedulingConfig#DEFAULT}. */
+  public EngineConfig(
+      Path model,
+      String kvCache,
+      BackendChoice backend,
+      DtypeChoice dtype,
+      GemmChoice gemm,
+      OptionalLong memoryBytes,
+      double memoryFraction,
+      int maxBatch,
+      OptionalInt maxModelLen,
+      PromptOverflow promptOverflow,
+      int threads,
+      int device) {
+    this(
+        model,
+        kvCache,
+        backend,
+        dtype,
+        gemm,
+        memoryBytes,
+        memoryFraction,
+        maxBatch,
+        maxModelLen,
+        promptOverflow,
+        threads,
+        device,
+        SchedulingConfig.DEFAULT);
+  }
+
+  /** The same engine that fills its batch in another way. */
+  public EngineConfig with(SchedulingConfig other) {
+    return new EngineConfig(
+        model,
+        kvCache,
+        backend,
+        dtype,
+        gemm,
+        memoryBytes,
+        memoryFraction,
+        maxBatch,
+        maxModelLen,
+        promptOverflow,
+        threads,
+        device,
+        other);
+  }
+}

@@ -55,6 +55,26 @@ public final class EngineSettings {
       Setting.integer(
               "max-model-len", 2, MAX_LENGTH, "Longest sequence, prompt and output, in tokens.")
           .withDescribedDefault("the model's own");
+  public static final Setting<Integer> MAX_PREFILL_TOKENS =
+      Setting.integer(
+              "max-prefill-tokens",
+              1,
+              MAX_LENGTH,
+              "Most prompt tokens of a step; longer prompts are prefilled in parts, which needs less"
+                  + " workspace but room for their keys and values in float16.")
+          .withDescribedDefault("the longest prompt, at least 2048");
+  public static final Setting<Long> SWAP_MEMORY =
+      Setting.size(
+              "swap-memory",
+              "Host memory for sequences that make room for others, such as 16GB; 0 for none.")
+          .withDescribedDefault(
+              "with a GPU a quarter of what is free, 8 GiB at the most; else none");
+  public static final Setting<PrefixSharing> PREFIX_SHARING =
+      Setting.choice(
+              "prefix-sharing",
+              PrefixSharing.class,
+              "auto prefills the common beginning of prompts once; off prefills each by itself.")
+          .withDefault("auto");
   public static final Setting<PromptOverflow> PROMPT_OVERFLOW =
       Setting.choice(
               "prompt-overflow",
@@ -86,6 +106,9 @@ public final class EngineSettings {
           MEMORY_FRACTION,
           MAX_BATCH,
           MAX_MODEL_LEN,
+          MAX_PREFILL_TOKENS,
+          SWAP_MEMORY,
+          PREFIX_SHARING,
           PROMPT_OVERFLOW,
           THREADS,
           DEVICE);
@@ -106,6 +129,14 @@ public final class EngineSettings {
         settings.find(MAX_MODEL_LEN).map(OptionalInt::of).orElseGet(OptionalInt::empty),
         settings.value(PROMPT_OVERFLOW),
         settings.find(THREADS).orElseGet(() -> Runtime.getRuntime().availableProcessors()),
-        settings.value(DEVICE));
+        settings.value(DEVICE),
+        scheduling(settings));
+  }
+
+  private static SchedulingConfig scheduling(Settings settings) {
+    return new SchedulingConfig(
+        settings.find(MAX_PREFILL_TOKENS).map(OptionalInt::of).orElseGet(OptionalInt::empty),
+        settings.find(SWAP_MEMORY).map(OptionalLong::of).orElseGet(OptionalLong::empty),
+        settings.value(PREFIX_SHARING));
   }
 }

@@ -31,6 +31,12 @@ import org.apache.logging.log4j.Logger;
 final class BackendFactory {
   private static final Logger LOG = LogManager.getLogger(BackendFactory.class);
 
+  /** The part of the host's free memory that is taken for swapping if nothing is said. */
+  private static final int SWAP_SHARE = 4;
+
+  /** Pinning memory takes a second for a few GiB; more is for whoever asks for it. */
+  private static final long MOST_DEFAULT_SWAP = 8L << 30;
+
   private final EngineConfig config;
   private final BackendChoice kind;
 
@@ -74,8 +80,7 @@ final class BackendFactory {
    * @throws BulkgenException DEVICE_UNAVAILABLE, DEVICE_OUT_OF_MEMORY or MEMORY_PLAN_REFUSED
    */
   Backend open(ModelWeights weights, MemoryPlan plan) {
-    CacheCapacity capacity =
-        new CacheCapacity(plan.pages(), plan.slots(), plan.demand().prefillTokens());
+    CacheCapacity capacity = capacity(plan);
     if (kind == BackendChoice.CPU) {
       return CpuBackend.open(weights, plan.layout(), capacity, config.threads());
     }
@@ -88,6 +93,17 @@ final class BackendFactory {
         capacity,
         precision(),
         config.gemm());
+  }
+
+  private static CacheCapacity capacity(MemoryPlan plan) {
+    return new CacheCapacity(
+        plan.pages(),
+        plan.slots(),
+        plan.demand().prefillTokens(),
+        plan.demand().maxModelLen(),
+        plan.stagingPages(),
+        plan.swapPages(),
+        plan.swapSlots());
   }
 
   /** The plan was made of what config.json declares; the files may hold another type. */
@@ -133,13 +149,20 @@ final class BackendFactory {
     return Math.min(free, HostMemory.directLimit());
   }
 
+  /** Host memory for sequences that make room for others, where the cache is not in it anyway. */
+  long defaultSwap() {
+    return kind == BackendChoice.CUDA
+        ? Math.min(MOST_DEFAULT_SWAP, HostMemory.freeBytes() / SWAP_SHARE)
+        : 0;
+  }
+
   /** What is gone before the first page. */
   MemoryDemand demand(
       ModelDescription description,
       CacheLayout layout,
       CacheCapacity capacity,
       long budget,
-      int maxModelLen) {
+      long swap) {
     ModelConfig model = description.config();
     long weights = description.weightBytes();
     long workspace;
@@ -161,8 +184,10 @@ final class BackendFactory {
         logits,
         0,
         capacity.slots(),
-        maxModelLen,
-        capacity.prefillTokens());
+        capacity.contextTokens(),
+        capacity.prefillTokens(),
+        swap,
+        config.scheduling().prefixSharing());
   }
 
   private Precision precision() {

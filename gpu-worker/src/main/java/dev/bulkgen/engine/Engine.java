@@ -3,6 +3,7 @@ package dev.bulkgen.engine;
 import dev.bulkgen.backend.Backend;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.EngineConfig;
+import dev.bulkgen.config.PrefixSharing;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.error.ErrorKind;
@@ -19,6 +20,7 @@ import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
@@ -31,7 +33,8 @@ import org.apache.logging.log4j.Logger;
 /**
  * Generates for many prompts at once with one model. Any thread may submit; prompts are tokenized
  * on the caller's thread, all else happens on the engine's one thread. What a request gives depends
- * on its key, prompt and settings and on the model alone (P1).
+ * on its key, prompt and settings and on the model alone (P1). Texts are made on a thread of their
+ * own.
  */
 public final class Engine implements AutoCloseable {
   private static final Logger LOG = LogManager.getLogger(Engine.class);
@@ -115,17 +118,17 @@ public final class Engine implements AutoCloseable {
 
   /**
    * Queues a request, waiting while the queue is full. Cancelling the future frees its sequences.
-   * What is attached to the future runs on the engine's thread: keep it short, and do not submit
-   * from there.
+   * What is attached to the future runs on the thread that makes texts: keep it short, and do not
+   * submit from there.
    *
    * @return the completions in the order of the samples; fails with a BulkgenException of kind DATA
    *     where this row cannot be done
    * @throws BulkgenException SETTING_INVALID, TOKENIZER_INVALID or CHAT_TEMPLATE_INVALID for what
    *     no row could do; QUEUE_CLOSED after {@link #close}; the cause where the engine has failed
-   * @throws IllegalStateException on the engine's thread
+   * @throws IllegalStateException on a thread of the engine
    */
   public CompletableFuture<List<Completion>> submit(GenerateRequest request) {
-    if (Thread.currentThread() == thread) {
+    if (isOwnThread()) {
       throw new IllegalStateException("submit would wait for the thread it is called on");
     }
     queue.throwIfClosed();
@@ -189,7 +192,7 @@ public final class Engine implements AutoCloseable {
   public void close() {
     queue.close(
         BulkgenException.of(ErrorCode.QUEUE_CLOSED, "the engine is closed; open another to go on"));
-    if (Thread.currentThread() == thread) {
+    if (isOwnThread()) {
       return; // the loop ends after the callback that called this
     }
     boolean interrupted = false;
@@ -203,6 +206,10 @@ public final class Engine implements AutoCloseable {
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
+  }
+
+  private boolean isOwnThread() {
+    return Thread.currentThread() == thread || loop.isTextThread();
   }
 
   private void check(SamplingParams params) {
@@ -250,7 +257,17 @@ public final class Engine implements AutoCloseable {
         new CompletionText(
             detokenizer(job.request().prompt()),
             new StopMatcher(params.stop()),
-            params.minTokens()));
+            params.minTokens()),
+        commonTokens(job.request(), prompt));
+  }
+
+  private OptionalInt commonTokens(GenerateRequest request, int[] prompt) {
+    boolean shares = plan.demand().sharing() == PrefixSharing.AUTO;
+    int block = plan.layout().promptAlignment();
+    return request
+        .prefixes()
+        .map(prefixes -> OptionalInt.of(shares ? prefixes.add(prompt, block) : 0))
+        .orElseGet(OptionalInt::empty);
   }
 
   /** An answer to messages is a text of its own; else the text goes on from the prompt's. */

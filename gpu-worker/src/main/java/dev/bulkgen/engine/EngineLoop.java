@@ -6,76 +6,102 @@ import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepBatch;
 import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.backend.StepOutput.SequenceOutput;
-import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.MemoryPlan;
-import dev.bulkgen.cache.PagePool;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.schedule.Scheduler;
+import dev.bulkgen.schedule.SchedulerLimits;
+import dev.bulkgen.schedule.SchedulerPools;
 import dev.bulkgen.schedule.SequenceState;
 import dev.bulkgen.schedule.SequenceState.Phase;
 import dev.bulkgen.schedule.StepPlan;
+import dev.bulkgen.schedule.StepPlan.Part;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
 
-/** What the engine's one thread does: it alone touches scheduler, page pool and backend. */
+/**
+ * What the engine's one thread does: it plans, submits and collects, and it alone touches
+ * scheduler, page pools and backend. Where the backend works by itself, the next step is planned
+ * and submitted before this one's tokens are known; a sequence that turns out to have ended is then
+ * one row too many, whose token nobody takes.
+ */
 final class EngineLoop implements Runnable {
   private static final Logger LOG = LogManager.getLogger(EngineLoop.class);
 
   private final RequestQueue queue;
   private final Backend backend;
-  private final PagePool pool;
+  private final SchedulerPools pools;
   private final Scheduler scheduler;
-  private final CacheLayout layout;
   private final int slots;
+  private final TextThread text;
   private final Map<SequenceState, Sample> samples = new LinkedHashMap<>();
-  private volatile EngineMetrics metrics;
+  private final Queue<Sample> ended = new ConcurrentLinkedQueue<>();
+  private final MetricsCounter counter;
+
+  /** A step on its way, with what each of its sequences does. */
+  private record Submitted(StepPlan plan, List<Sample> samples, Backend.PendingStep step) {}
 
   EngineLoop(RequestQueue queue, Backend backend, MemoryPlan plan) {
     this.queue = queue;
     this.backend = backend;
-    this.layout = plan.layout();
     this.slots = plan.slots();
-    this.pool = new PagePool(plan.pages());
-    this.scheduler = new Scheduler(plan.layout(), pool, slots, plan.demand().prefillTokens());
-    this.metrics = new EngineMetrics(0, 0, 0, 0, 0, 0, 0, 0, backend.cacheBytes(), slots);
+    this.pools = SchedulerPools.of(plan);
+    this.scheduler = new Scheduler(plan.layout(), pools, SchedulerLimits.of(plan));
+    this.counter = new MetricsCounter(plan.layout(), slots, backend.cacheBytes());
+    this.text = new TextThread(this::fail);
   }
 
   EngineMetrics metrics() {
-    return metrics;
+    return counter.metrics(queue.size());
+  }
+
+  /** Whether the caller is called by what an engine's future runs. */
+  boolean isTextThread() {
+    return text.isCurrent();
   }
 
   @Override
   public void run() {
+    Optional<Submitted> before = Optional.empty();
     try {
       while (!queue.isClosed()) {
         takeJobs();
-        dropAbandoned();
+        dropEnded();
         StepPlan plan = scheduler.plan();
-        if (plan.isEmpty()) {
+        plan.swapOuts().forEach(swap -> backend.swapOut(swap.from(), swap.to()));
+        plan.swapIns().forEach(swap -> backend.swapIn(swap.from(), swap.to()));
+        Optional<Submitted> next = plan.isEmpty() ? Optional.empty() : Optional.of(submit(plan));
+        before.ifPresent(this::collect);
+        before = next;
+        if (next.isPresent() && !runsAhead(next.get())) {
+          collect(next.get());
+          before = Optional.empty();
+        }
+        if (next.isEmpty() && scheduler.isIdle()) {
           queue.awaitJob();
-        } else {
-          step(plan);
         }
       }
     } catch (Throwable e) {
-      LOG.error("the engine stops: {}", e.toString(), e);
-      queue.close(toFatal(e));
+      fail(e);
     } finally {
       end();
     }
   }
 
-  private static BulkgenException toFatal(Throwable error) {
-    return error instanceof BulkgenException known
-        ? known
-        : new BulkgenException(
-            ErrorCode.INTERNAL, "the engine failed and stays closed: " + error, error);
+  private void fail(Throwable error) {
+    LOG.error("the engine stops: {}", error.toString(), error);
+    queue.close(
+        error instanceof BulkgenException known
+            ? known
+            : new BulkgenException(
+                ErrorCode.INTERNAL, "the engine failed and stays closed: " + error, error));
   }
 
   /** Keeps as many waiting as can run at once; the rest stays in the bounded queue. */
@@ -90,93 +116,108 @@ final class EngineLoop implements Runnable {
           samples.put(sample.sequence(), sample);
           scheduler.add(sample.sequence());
         }
+        // Whatever completes a job, somebody who cancels it too, its sequences are free then.
+        job.future().whenComplete((done, error) -> ended.addAll(job.samples()));
       }
     }
   }
 
-  /** Frees what belongs to jobs nobody waits for any more. */
-  private void dropAbandoned() {
-    List<SequenceState> abandoned = new ArrayList<>();
-    samples.forEach(
-        (sequence, sample) -> {
-          if (sample.job().isDone()) {
-            abandoned.add(sequence);
+  /** Frees what belongs to samples that are complete, and to jobs nobody waits for any more. */
+  private void dropEnded() {
+    for (Sample sample = ended.poll(); sample != null; sample = ended.poll()) {
+      scheduler.end(sample.sequence());
+      samples.remove(sample.sequence());
+    }
+  }
+
+  private Submitted submit(StepPlan plan) {
+    List<SequenceStep> steps = new ArrayList<>(plan.sequences());
+    List<Sample> stepSamples = new ArrayList<>(plan.sequences());
+    for (SequenceState sequence : plan.decodes()) {
+      Sample sample = samples.get(sequence);
+      stepSamples.add(sample);
+      steps.add(step(sequence, sequence.nextToken(), sample, SequenceStep.Kind.DECODE));
+    }
+    for (Part part : plan.prefills()) {
+      SequenceState sequence = part.sequence();
+      Sample sample = samples.get(sequence);
+      stepSamples.add(sample);
+      int[] tokens = sequence.promptTokens(part.from(), part.to());
+      SequenceStep.Kind kind =
+          part.endsPrompt() ? SequenceStep.Kind.PROMPT_END : SequenceStep.Kind.PROMPT_PART;
+      steps.add(step(sequence, tokens, sample, kind));
+    }
+    counter.begins(plan, scheduler, pools);
+    Backend.PendingStep step = backend.submit(new StepBatch(steps));
+    scheduler.submitted(plan);
+    return new Submitted(plan, stepSamples, step);
+  }
+
+  private static SequenceStep step(
+      SequenceState sequence, int[] tokens, Sample sample, SequenceStep.Kind kind) {
+    return new SequenceStep(sequence.cache(), tokens, sample.sampler(), LogitsRequest.NONE, kind);
+  }
+
+  private boolean runsAhead(Submitted submitted) {
+    return backend.isAsynchronous()
+        && submitted.samples().stream().allMatch(sample -> sample.sampler().onDevice().isPresent());
+  }
+
+  private void collect(Submitted submitted) {
+    List<SequenceOutput> outputs = submitted.step().await().sequences();
+    StepPlan plan = submitted.plan();
+    List<Runnable> news = new ArrayList<>(outputs.size());
+    int drawn = 0;
+    for (int i = 0; i < outputs.size(); i++) {
+      int prefill = i - plan.decodes().size();
+      Sample sample = submitted.samples().get(i);
+      if (sample.sequence().phase() == Phase.ENDED) {
+        continue;
+      }
+      if (outputs.get(i) instanceof StepOutput.Failure failure) {
+        fail(sample, failure.error(), news);
+        continue;
+      }
+      if (prefill >= 0) {
+        scheduler.fed(plan.prefills().get(prefill));
+      }
+      if (outputs.get(i) instanceof StepOutput.Token token) {
+        drawn++;
+        take(sample, token.token(), news);
+      }
+    }
+    counter.ended(plan, drawn);
+    // Who hears of a completion finds it counted.
+    text.run(() -> news.forEach(Runnable::run));
+  }
+
+  private void fail(Sample sample, BulkgenException error, List<Runnable> news) {
+    for (Sample other : sample.job().samples()) {
+      scheduler.end(other.sequence());
+      samples.remove(other.sequence());
+    }
+    news.add(() -> sample.job().fail(error));
+  }
+
+  private void take(Sample sample, int token, List<Runnable> news) {
+    SequenceState sequence = sample.sequence();
+    scheduler.drew(sequence, token);
+    Optional<Sample.Ending> ending = sample.ending(token);
+    int cachedTokens = sequence.cachedTokens();
+    if (ending.isPresent()) {
+      scheduler.finish(sequence);
+      samples.remove(sequence);
+    }
+    news.add(
+        () -> {
+          if (sample.take(token, ending, cachedTokens)) {
+            ended.add(sample);
           }
         });
-    abandoned.forEach(this::remove);
-  }
-
-  private void remove(SequenceState sequence) {
-    scheduler.end(sequence);
-    samples.remove(sequence);
-  }
-
-  private void step(StepPlan plan) {
-    List<SequenceState> sequences = new ArrayList<>(plan.decodes());
-    sequences.addAll(plan.prefills());
-    List<SequenceStep> steps = new ArrayList<>(sequences.size());
-    for (SequenceState sequence : sequences) {
-      steps.add(
-          new SequenceStep(
-              sequence.cache(),
-              sequence.nextTokens(),
-              samples.get(sequence).sampler(),
-              LogitsRequest.NONE));
-    }
-    long start = System.nanoTime();
-    StepOutput output = backend.forward(new StepBatch(steps));
-    long nanos = System.nanoTime() - start;
-    int generated = 0;
-    int usedPages = pool.total() - pool.available();
-    List<Runnable> news = new ArrayList<>();
-    for (int i = 0; i < sequences.size(); i++) {
-      generated += accept(sequences.get(i), output.sequences().get(i), news);
-    }
-    count(plan, sequences.size(), generated, nanos, usedPages);
-    // Who hears of a completion finds it counted.
-    news.forEach(Runnable::run);
-  }
-
-  /** The number of tokens generated: 1, or 0 where the sequence failed. */
-  private int accept(SequenceState sequence, SequenceOutput output, List<Runnable> news) {
-    if (sequence.phase() != Phase.RUNNING) {
-      return 0; // another sample of its prompt failed in this step
-    }
-    Sample sample = samples.get(sequence);
-    if (output instanceof StepOutput.Failure failure) {
-      news.add(() -> sample.fail(failure.error()));
-      sample.job().samples().forEach(other -> remove(other.sequence()));
-      return 0;
-    }
-    int token = ((StepOutput.Token) output).token();
-    scheduler.advance(sequence, token);
-    Optional<Completion> completion = sample.accept(token);
-    if (completion.isPresent()) {
-      remove(sequence);
-      news.add(() -> sample.complete(completion.get()));
-    }
-    return 1;
-  }
-
-  private void count(StepPlan plan, int sequences, int generated, long nanos, int usedPages) {
-    EngineMetrics old = metrics;
-    long usedBytes = usedPages * layout.pageBytes() + sequences * layout.windowBytes();
-    boolean prefill = !plan.prefills().isEmpty();
-    metrics =
-        new EngineMetrics(
-            old.promptTokens() + plan.promptTokens(),
-            old.generatedTokens() + generated,
-            old.steps() + 1,
-            old.sequenceSteps() + sequences,
-            old.prefillNanos() + (prefill ? nanos : 0),
-            old.decodeNanos() + (prefill ? 0 : nanos),
-            Math.max(old.peakPages(), usedPages),
-            Math.max(old.peakCacheBytes(), usedBytes),
-            backend.cacheBytes(),
-            slots);
   }
 
   private void end() {
+    text.close();
     List<Job> pending = new ArrayList<>(queue.drain());
     samples.values().forEach(sample -> pending.add(sample.job()));
     samples.clear();

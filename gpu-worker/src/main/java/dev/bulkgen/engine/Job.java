@@ -33,16 +33,17 @@ final class Job {
     return samples;
   }
 
-  /** Whether nobody waits any more: cancelled, failed, or complete. */
-  boolean isDone() {
-    return future.isDone();
-  }
-
+  /** Text thread only. */
   void complete(int index, Completion completion) {
     completions[index] = completion;
     if (--missing == 0) {
       future.complete(Arrays.asList(completions));
     }
+  }
+
+  /** Whether nobody waits any more: cancelled, failed, or complete. */
+  boolean isDone() {
+    return future.isDone();
   }
 
   void fail(BulkgenException error) {

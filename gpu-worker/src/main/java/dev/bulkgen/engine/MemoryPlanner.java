@@ -27,6 +27,7 @@ public final class MemoryPlanner {
   private final ModelDescription description;
   private final BackendFactory backends;
   private final long budget;
+  private final long swap;
 
   /**
    * @throws BulkgenException SETTING_INVALID listing every setting that does not fit the model
@@ -41,6 +42,7 @@ public final class MemoryPlanner {
     this.backends = new BackendFactory(config);
     // Measured once: the free memory changes while a plan is made.
     this.budget = config.memoryBytes().orElseGet(this::defaultBudget);
+    this.swap = config.scheduling().swapBytes().orElseGet(backends::defaultSwap);
   }
 
   /**
@@ -117,11 +119,31 @@ public final class MemoryPlanner {
   }
 
   private MemoryDemand demand(CacheLayout layout, int maxModelLen, int maxBatch, long pages) {
-    long together = Math.min(PREFILL_TOKENS, (long) maxBatch * maxModelLen);
-    int prefillTokens = (int) Math.max(maxModelLen, together);
+    int prefillTokens = prefillTokens(maxModelLen, maxBatch);
+    long staging =
+        MemoryPlan.mostStaging(
+            layout, maxModelLen, prefillTokens, config.scheduling().prefixSharing());
     CacheCapacity capacity =
-        new CacheCapacity((int) Math.min(pages, Integer.MAX_VALUE), maxBatch, prefillTokens);
-    return backends.demand(description, layout, capacity, budget, maxModelLen);
+        new CacheCapacity(
+            saturated(pages),
+            maxBatch,
+            prefillTokens,
+            maxModelLen,
+            saturated(staging),
+            0, // what is in host memory takes none of the device's
+            0);
+    return backends.demand(description, layout, capacity, budget, swap);
+  }
+
+  private static int saturated(long pages) {
+    return (int) Math.min(pages, Integer.MAX_VALUE);
+  }
+
+  private int prefillTokens(int maxModelLen, int maxBatch) {
+    long all = (long) maxBatch * maxModelLen;
+    int wanted =
+        config.scheduling().maxPrefillTokens().orElse(Math.max(maxModelLen, PREFILL_TOKENS));
+    return (int) Math.min(wanted, all);
   }
 
   private long defaultBudget() {
@@ -145,6 +167,23 @@ public final class MemoryPlanner {
       mistakes.add("threads: " + config.threads() + " is less than 1");
     }
     int length = config.maxModelLen().orElse(model.maxPositions());
+    config
+        .scheduling()
+        .maxPrefillTokens()
+        .ifPresent(
+            tokens -> {
+              int least =
+                  CacheLayout.of(CachePolicy.parse(config.kvCache(), model), model)
+                      .promptAlignment();
+              if (tokens < least && tokens < length) {
+                mistakes.add(
+                    "max-prefill-tokens: "
+                        + tokens
+                        + " is less than "
+                        + least
+                        + ", the shortest part of a prompt with this kv-cache");
+              }
+            });
     if (length < 2) {
       mistakes.add("max-model-len: " + length + " leaves no room for a prompt and a token");
     }

@@ -5,17 +5,24 @@ import dev.bulkgen.error.ErrorCode;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 
-/** A bounded queue from many submitting threads to the engine's thread, which can be closed. */
+/**
+ * A bounded queue from many submitting threads to the engine's thread, which can be closed. Each
+ * submitting thread has a line of its own; lines are served in turn, and none takes more than its
+ * share of the places, so that one task cannot hold the others up.
+ */
 final class RequestQueue {
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition notFull = lock.newCondition();
   private final Condition notEmpty = lock.newCondition();
-  private final Deque<Job> jobs = new ArrayDeque<>();
+  private final Map<Thread, Deque<Job>> lines = new LinkedHashMap<>(); // next in turn first
   private final int capacity;
+  private int size;
   private BulkgenException closedBy;
 
   RequestQueue(int capacity) {
@@ -31,11 +38,12 @@ final class RequestQueue {
   void put(Job job) {
     lock.lock();
     try {
-      while (closedBy == null && jobs.size() >= capacity) {
+      while (closedBy == null && isFull(Thread.currentThread())) {
         notFull.await();
       }
       throwIfClosed();
-      jobs.add(job);
+      lines.computeIfAbsent(Thread.currentThread(), thread -> new ArrayDeque<>()).add(job);
+      size++;
       notEmpty.signal();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -44,6 +52,12 @@ final class RequestQueue {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** A thread without a line always finds a place: the others' shares shrink, not theirs it has. */
+  private boolean isFull(Thread thread) {
+    Deque<Job> line = lines.get(thread);
+    return line != null && line.size() >= Math.max(1, capacity / lines.size());
   }
 
   /**
@@ -60,13 +74,34 @@ final class RequestQueue {
     }
   }
 
-  /** The oldest job; null if there is none. */
+  /** The oldest job of the line whose turn it is; null if there is none. */
   Job poll() {
     lock.lock();
     try {
-      Job job = jobs.poll();
-      notFull.signal();
+      if (lines.isEmpty()) {
+        return null;
+      }
+      Map.Entry<Thread, Deque<Job>> first = lines.entrySet().iterator().next();
+      Thread thread = first.getKey();
+      Deque<Job> line = first.getValue();
+      lines.remove(thread);
+      Job job = line.poll();
+      if (!line.isEmpty()) {
+        lines.put(thread, line);
+      }
+      size--;
+      notFull.signalAll();
       return job;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Jobs in all lines. */
+  int size() {
+    lock.lock();
+    try {
+      return size;
     } finally {
       lock.unlock();
     }
@@ -76,19 +111,10 @@ final class RequestQueue {
   boolean awaitJob() {
     lock.lock();
     try {
-      while (closedBy == null && jobs.isEmpty()) {
+      while (closedBy == null && lines.isEmpty()) {
         notEmpty.awaitUninterruptibly();
       }
       return closedBy == null;
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  int size() {
-    lock.lock();
-    try {
-      return jobs.size();
     } finally {
       lock.unlock();
     }
@@ -119,8 +145,10 @@ final class RequestQueue {
   List<Job> drain() {
     lock.lock();
     try {
-      List<Job> all = new ArrayList<>(jobs);
-      jobs.clear();
+      List<Job> all = new ArrayList<>();
+      lines.values().forEach(all::addAll);
+      lines.clear();
+      size = 0;
       notFull.signalAll();
       return all;
     } finally {

@@ -1,13 +1,17 @@
 package dev.bulkgen.engine;
 
-import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.sampling.Sampler;
 import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.schedule.SequenceState;
+import java.util.Arrays;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 
-/** One sample of a job in flight: its sequence, its sampler and its text. Engine thread only. */
+/**
+ * One sample of a job: its sequence and sampler, which are the engine thread's, and its tokens and
+ * text, which are the text thread's.
+ */
 final class Sample {
   private final Job job;
   private final int index;
@@ -15,20 +19,32 @@ final class Sample {
   private final Sampler sampler;
   private final Set<Integer> endTokens;
   private final CompletionText text;
+  private final OptionalInt commonTokens;
+  private int[] tokens = new int[16];
+  private int count;
+  private boolean isComplete;
 
+  /** Why a token is a sequence's last, as far as the token alone tells. */
+  record Ending(FinishReason reason, String stopReason) {}
+
+  /**
+   * @param commonTokens of the prompt, where they are told instead of those really saved
+   */
   Sample(
       Job job,
       int index,
       SequenceState sequence,
       Sampler sampler,
       Set<Integer> endTokens,
-      CompletionText text) {
+      CompletionText text,
+      OptionalInt commonTokens) {
     this.job = job;
     this.index = index;
     this.sequence = sequence;
     this.sampler = sampler;
     this.endTokens = endTokens;
     this.text = text;
+    this.commonTokens = commonTokens;
   }
 
   Job job() {
@@ -43,46 +59,56 @@ final class Sample {
     return sampler;
   }
 
-  /**
-   * Takes the newest token, which the sequence already counts; the completion if it is the last.
-   */
-  Optional<Completion> accept(int token) {
+  /** Whether {@code token}, which the sequence already counts, is its last; engine thread. */
+  Optional<Ending> ending(int token) {
     SamplingParams params = job.request().params();
     if (!params.ignoreEos() && endTokens.contains(token)) {
-      return finish(FinishReason.STOP, null);
+      return Optional.of(new Ending(FinishReason.STOP, null));
     }
     if (params.stopTokenIds().contains(token)) {
-      return finish(FinishReason.STOP, Integer.toString(token));
+      return Optional.of(new Ending(FinishReason.STOP, Integer.toString(token)));
     }
-    text.push(token);
-    if (text.stopString().isPresent()) {
-      return finish(FinishReason.STOP, null);
-    }
-    if (sequence.outputLength() == sequence.maxTokens()) {
-      return finish(FinishReason.LENGTH, null);
-    }
-    return Optional.empty();
+    return sequence.outputLength() == sequence.maxTokens()
+        ? Optional.of(new Ending(FinishReason.LENGTH, null))
+        : Optional.empty();
   }
 
-  void complete(Completion completion) {
-    job.complete(index, completion);
+  /**
+   * Takes the next token; text thread. Tokens drawn before the engine hears of a stop string are
+   * dropped.
+   *
+   * @return whether a stop string ends the sample, which the engine does not know yet
+   */
+  boolean take(int token, Optional<Ending> ending, int cachedTokens) {
+    if (isComplete) {
+      return false;
+    }
+    if (count == tokens.length) {
+      tokens = Arrays.copyOf(tokens, 2 * count);
+    }
+    tokens[count++] = token;
+    if (ending.isEmpty() || ending.get().reason() == FinishReason.LENGTH) {
+      text.push(token);
+    }
+    boolean isStopped = text.stopString().isPresent();
+    if (isStopped || ending.isPresent()) {
+      complete(ending.orElse(new Ending(FinishReason.STOP, null)), cachedTokens);
+    }
+    return isStopped && ending.isEmpty();
   }
 
-  void fail(BulkgenException error) {
-    job.fail(error);
-  }
-
-  private Optional<Completion> finish(FinishReason reason, String stopToken) {
+  private void complete(Ending ending, int cachedTokens) {
+    isComplete = true;
     String whole = text.finish();
     Optional<String> stopString = text.stopString();
-    int[] output = sequence.output();
-    return Optional.of(
+    job.complete(
+        index,
         new Completion(
             index,
             whole,
-            output,
-            stopString.isPresent() ? FinishReason.STOP : reason,
-            stopString.orElse(stopToken),
-            new Usage(sequence.promptLength(), output.length, 0)));
+            Arrays.copyOf(tokens, count),
+            stopString.isPresent() ? FinishReason.STOP : ending.reason(),
+            stopString.orElse(ending.stopReason()),
+            new Usage(sequence.promptLength(), count, commonTokens.orElse(cachedTokens))));
   }
 }

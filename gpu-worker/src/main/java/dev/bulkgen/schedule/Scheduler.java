@@ -1,49 +1,56 @@
 package dev.bulkgen.schedule;
 
 import dev.bulkgen.cache.CacheLayout;
-import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.cache.PagePool;
+import dev.bulkgen.cache.PrefixIndex;
 import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.schedule.SequenceState.Phase;
-import java.util.ArrayDeque;
+import dev.bulkgen.schedule.StepPlan.Part;
+import dev.bulkgen.schedule.StepPlan.Swap;
 import java.util.ArrayList;
 import java.util.BitSet;
-import java.util.Deque;
+import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
  * Decides who is in the next step: continuous batching (Yu et al., "Orca", OSDI 2022, §3.1), where
  * sequences join and leave at every step. First come, first served: while the oldest waiting
- * sequence does not fit, none behind it is admitted.
+ * sequence does not fit, none behind it is admitted; one whose beginning another is just prefilling
+ * lets others pass.
  *
- * <p>A sequence is admitted when a slot is free and the pool holds its worst case (all tokens it
- * may generate) beside the worst cases of those running. The reservation is only counted; pages are
- * taken as the sequence grows. So a running sequence never lacks a page and is never preempted.
+ * <p>Pages are taken as sequences grow. When they run out, prefixes that nobody uses go first, then
+ * the youngest sequences are swapped out; they come back, oldest first, before anyone new begins
+ * (see {@link Admission} for why that always ends well). What a sequence has generated is never
+ * computed again.
  *
- * <p>Pure: no device, clock or thread; the same calls give the same steps.
+ * <p>A step is {@link #plan planned}, then {@link #submitted}; a second may be planned before the
+ * first is known. Pure: no device, clock or thread; the same calls give the same steps.
  */
 public final class Scheduler {
   private final CacheLayout layout;
-  private final PagePool pool;
-  private final int slots;
-  private final int prefillTokens;
-  private final BitSet usedSlots;
-  private final Deque<SequenceState> waiting = new ArrayDeque<>();
-  private final Set<SequenceState> running = new LinkedHashSet<>();
-  private long reservedPages;
+  private final SchedulerPools pools;
+  private final SchedulerLimits limits;
+  private final PrefixIndex prefixes;
+  private final LengthForecast forecast;
+  private final Admission admission;
+  private final BitSet usedSlots = new BitSet();
+  private final BitSet usedSwapSlots = new BitSet();
+  private final Set<SequenceState> waiting = new LinkedHashSet<>();
+  private final Set<SequenceState> flight = new LinkedHashSet<>(); // running and swapped, by age
+  private int swappedCount;
+  private int lastFull;
 
-  /**
-   * @param slots most sequences running
-   * @param prefillTokens most prompt tokens of one step
-   */
-  public Scheduler(CacheLayout layout, PagePool pool, int slots, int prefillTokens) {
+  public Scheduler(CacheLayout layout, SchedulerPools pools, SchedulerLimits limits) {
     this.layout = layout;
-    this.pool = pool;
-    this.slots = slots;
-    this.prefillTokens = prefillTokens;
-    this.usedSlots = new BitSet(slots);
+    this.pools = pools;
+    this.limits = limits;
+    forecast = new LengthForecast(limits.expectedTokens());
+    prefixes = new PrefixIndex(layout, pools.pages(), pools.staging());
+    admission =
+        new Admission(layout, pools.pages(), pools.swap(), limits.swapSlots(), prefixes, forecast);
   }
 
   /**
@@ -52,62 +59,314 @@ public final class Scheduler {
    * @throws IllegalArgumentException if it could not run even alone
    */
   public void add(SequenceState sequence) {
-    if (sequence.promptLength() > prefillTokens) {
-      throw new IllegalArgumentException(
-          "sequence %d: a prompt of %d tokens, but a step takes %d"
-              .formatted(sequence.id(), sequence.promptLength(), prefillTokens));
-    }
-    if (worstCase(sequence) > pool.total()) {
+    if (admission.worstCase(sequence) > pools.pages().total()) {
       throw new IllegalArgumentException(
           "sequence %d: needs up to %d pages of %d"
-              .formatted(sequence.id(), worstCase(sequence), pool.total()));
+              .formatted(sequence.id(), admission.worstCase(sequence), pools.pages().total()));
     }
+    if (sequence.promptLength() > limits.prefillTokens() && !canBeCut(sequence)) {
+      throw new IllegalArgumentException(
+          "sequence %d: a prompt of %d tokens, but a step takes %d and %d pages hold parts"
+              .formatted(
+                  sequence.id(),
+                  sequence.promptLength(),
+                  limits.prefillTokens(),
+                  pools.staging().total()));
+    }
+    sequence.wait(
+        limits.sharesPrefixes() ? prefixes.enter(sequence.prompt()) : PrefixIndex.unshared());
     waiting.add(sequence);
   }
 
-  /** Admits whom it can, takes the step's pages, and says what the step does; may be empty. */
-  public StepPlan plan() {
-    List<SequenceState> decodes = List.copyOf(running);
-    List<SequenceState> prefills = new ArrayList<>();
-    int tokens = 0;
-    while (!waiting.isEmpty() && running.size() < slots) {
-      SequenceState next = waiting.peek();
-      boolean fits =
-          tokens + next.promptLength() <= prefillTokens
-              && reservedPages + worstCase(next) <= pool.total();
-      if (!fits) {
-        break;
-      }
-      waiting.remove();
-      admit(next);
-      prefills.add(next);
-      tokens += next.promptLength();
-    }
-    for (SequenceState sequence : running) {
-      int length = sequence.cache().length() + sequence.nextTokens().length;
-      pool.grow(sequence.cache().pages(), layout.pagesPerLayer(length));
-    }
-    return new StepPlan(decodes, prefills);
+  private boolean canBeCut(SequenceState sequence) {
+    return limits.prefillTokens() >= layout.promptAlignment()
+        && stagingPages(sequence.promptLength()) * layout.layers() <= pools.staging().total();
   }
 
-  /** Notes that a step of {@code sequence} is done and gave {@code token}. */
-  public void advance(SequenceState sequence, int token) {
-    sequence.cache().advance(sequence.nextTokens().length);
-    sequence.append(token);
+  /** Staging pages of a layer for {@code tokens} of a prompt. */
+  private int stagingPages(int tokens) {
+    return layout.isExact() ? 0 : layout.staging().pagesPerLayer(tokens);
   }
 
   /**
-   * Takes a sequence out, finished, failed or cancelled: its pages and slot are free at once. Does
-   * nothing if it has ended.
+   * Takes pages and slots and says what the coming step does; may be empty.
+   *
+   * @throws IllegalStateException if nobody can go on, which the admission rules out
    */
-  public void end(SequenceState sequence) {
+  public StepPlan plan() {
+    List<SequenceState> decodes = new ArrayList<>(flight.size());
+    for (SequenceState sequence : flight) {
+      if (sequence.phase() == Phase.RUNNING && sequence.isPrefilled() && sequence.hasMore()) {
+        decodes.add(sequence);
+      }
+    }
+    List<Swap> swapOuts = new ArrayList<>();
+    makeRoom(decodes, swapOuts);
+    for (SequenceState sequence : decodes) {
+      grow(sequence.cache(), sequence.cache().length() + 1);
+    }
+    List<Swap> swapIns = swapOuts.isEmpty() && swappedCount > 0 ? swapIn(decodes) : List.of();
+    List<Part> parts = new ArrayList<>();
+    int left = continuePrompts(parts);
+    if (swappedCount == 0) {
+      admit(left, parts);
+    }
+    StepPlan plan = new StepPlan(swapOuts, swapIns, decodes, parts);
+    boolean isStuck = plan.isEmpty() && flight.stream().noneMatch(SequenceState::awaitsToken);
+    if (isStuck && !isIdle()) {
+      throw new IllegalStateException(
+          "%d sequences in flight and %d waiting, but none can go on"
+              .formatted(flight.size(), waiting.size()));
+    }
+    return plan;
+  }
+
+  /** Pages of all layers that the next token of a sequence needs. */
+  private int growth(SequenceState sequence) {
+    SequenceCache cache = sequence.cache();
+    int more = layout.pagesPerLayer(cache.length() + 1) - cache.pages().count(0);
+    return more <= 0 ? 0 : more * layout.layers();
+  }
+
+  private void grow(SequenceCache cache, int length) {
+    pools.pages().grow(cache.pages(), layout.pagesPerLayer(length));
+  }
+
+  /** Leaves in {@code decodes} those that can go on, and swaps others out for them. */
+  private void makeRoom(List<SequenceState> decodes, List<Swap> swapOuts) {
+    int needed = 0;
+    for (SequenceState sequence : decodes) {
+      needed += growth(sequence);
+    }
+    while (needed > pools.pages().available()) {
+      if (prefixes.evict(true)) {
+        continue;
+      }
+      SequenceState youngest = decodes.remove(decodes.size() - 1);
+      needed -= growth(youngest);
+      // The last one left, or one for whom there is no place, sits this step out: who holds the
+      // pages is in prefill, and can be swapped out afterwards.
+      if (!decodes.isEmpty() && youngest.outputLength() > 0 && hasSwapPlace(youngest)) {
+        swapOuts.add(swapOut(youngest));
+      }
+    }
+  }
+
+  private boolean hasSwapPlace(SequenceState sequence) {
+    int pages = sequence.cache().pages().count(0) * layout.layers();
+    return usedSwapSlots.cardinality() < limits.swapSlots() && pages <= pools.swap().available();
+  }
+
+  private Swap swapOut(SequenceState sequence) {
+    SequenceCache from = sequence.cache();
+    SequenceCache to = place(usedSwapSlots, pools.swap(), from);
+    // Shared pages are copied as well: whoever they belong to may be gone by the time of return.
+    pools.pages().releaseAfterCopy(from.pages());
+    usedSlots.clear(from.slot());
+    prefixes.stopReading(sequence.path());
+    sequence.move(Phase.SWAPPED, to);
+    swappedCount++;
+    return new Swap(sequence, from, to);
+  }
+
+  private SequenceCache place(BitSet slots, PagePool pool, SequenceCache like) {
+    int slot = slots.nextClearBit(0);
+    slots.set(slot);
+    SequenceCache cache = new SequenceCache(slot, layout.layers());
+    pool.grow(cache.pages(), like.pages().count(0));
+    cache.advance(like.length());
+    return cache;
+  }
+
+  /** Brings back whom it can, beside a page of every layer for each that runs. */
+  private List<Swap> swapIn(List<SequenceState> decodes) {
+    List<Swap> swapIns = new ArrayList<>();
+    for (SequenceState sequence : flight) {
+      if (sequence.phase() != Phase.SWAPPED) {
+        continue;
+      }
+      int needed = sequence.cache().pages().count(0) * layout.layers() + growth(sequence);
+      int margin = layout.layers() * decodes.size();
+      boolean fits =
+          runningCount() < limits.slots() && !sequence.awaitsToken() && room(needed + margin);
+      if (!fits) {
+        break;
+      }
+      SequenceCache from = sequence.cache();
+      SequenceCache to = place(usedSlots, pools.pages(), from);
+      pools.swap().releaseAfterCopy(from.pages());
+      usedSwapSlots.clear(from.slot());
+      sequence.move(Phase.RUNNING, to);
+      swappedCount--;
+      grow(to, to.length() + 1);
+      swapIns.add(new Swap(sequence, from, to));
+      decodes.add(sequence);
+    }
+    return swapIns;
+  }
+
+  /** Whether that many pages are free, once unused prefixes that nobody waits for have gone. */
+  private boolean room(int pages) {
+    while (pools.pages().available() < pages) {
+      if (!prefixes.evict(runningCount() == 0)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** The tokens left for other prompts. */
+  private int continuePrompts(List<Part> parts) {
+    int left = limits.prefillTokens();
+    for (SequenceState sequence : flight) {
+      if (sequence.phase() == Phase.RUNNING && !sequence.isPrefilled()) {
+        int from = sequence.cache().length();
+        int tokens = cut(sequence.promptLength() - from, left);
+        if (tokens == 0) {
+          return 0;
+        }
+        parts.add(new Part(sequence, from, from + tokens));
+        left -= tokens;
+      }
+    }
+    return left;
+  }
+
+  private int cut(int tokens, int left) {
+    return tokens <= left ? tokens : left - left % layout.promptAlignment();
+  }
+
+  private void admit(int left, List<Part> parts) {
+    boolean wasFull = lastFull > 0 && runningCount() > limits.fillTarget() * lastFull;
+    if (wasFull) {
+      return;
+    }
+    lastFull = 0;
+    Iterator<SequenceState> candidates = waiting.iterator();
+    while (candidates.hasNext() && left > 0) {
+      SequenceState next = candidates.next();
+      if (prefixes.isPending(next.path())) {
+        continue;
+      }
+      if (partOf(next, left) == 0) {
+        return;
+      }
+      Optional<Part> part = fits(next) ? begin(next, left) : Optional.empty();
+      if (part.isEmpty()) {
+        lastFull = runningCount();
+        return;
+      }
+      candidates.remove();
+      parts.add(part.get());
+      left -= part.get().tokens();
+    }
+  }
+
+  /** Tokens of the prompt that fit this step; a prompt that a later step takes whole is not cut. */
+  private int partOf(SequenceState next, int left) {
+    int rest = next.promptLength() - prefixes.readyTokens(next.path());
+    return rest > left && rest <= limits.prefillTokens() ? 0 : cut(rest, left);
+  }
+
+  /** Whether there is a slot, and pages now and later. */
+  private boolean fits(SequenceState next) {
+    int pages = layout.pagesPerLayer(next.promptLength());
+    if (runningCount() > 0) {
+      // Alone, it may have to make room by blocks of its own beginning.
+      pages -= prefixes.sharedPages(next.path(), next.promptLength());
+    }
+    return runningCount() < limits.slots()
+        && room(pages * layout.layers())
+        && admission.takes(next, flight);
+  }
+
+  /** Takes a slot, all pages of the prompt and what it stages; empty if that does not fit now. */
+  private Optional<Part> begin(SequenceState next, int left) {
+    PrefixIndex.Path path = next.path();
+    int length = next.promptLength();
+    int tokens = partOf(next, left);
+    boolean whole = prefixes.readyTokens(path) + tokens == length;
+    int staged = whole ? prefixes.sharedTokens(path) : length;
+    while (!stagingRoom(path, staged, whole)) {
+      if (!whole) {
+        return Optional.empty();
+      }
+      staged -= layout.promptAlignment(); // shares less
+    }
+    if (tokens == 0) {
+      return Optional.empty();
+    }
+    int slot = usedSlots.nextClearBit(0);
+    usedSlots.set(slot);
+    SequenceCache cache = new SequenceCache(slot, layout.layers());
+    prefixes.begin(path, cache, length, Math.min(staged, prefixes.sharedTokens(path)));
+    if (!whole) {
+      pools.staging().grow(cache.staging(), stagingPages(length));
+    }
+    grow(cache, length);
+    next.start(cache);
+    flight.add(next);
+    return Optional.of(new Part(next, cache.length(), cache.length() + tokens));
+  }
+
+  /** Whether there are staging pages for a prompt up to {@code tokens}, beside those ready. */
+  private boolean stagingRoom(PrefixIndex.Path path, int tokens, boolean whole) {
+    int needed = stagingPages(tokens) - stagingPages(prefixes.readyTokens(path));
+    while (pools.staging().available() < needed * layout.layers()) {
+      // A prompt in parts cannot begin without; alone, it takes what others only wait for.
+      if (!prefixes.evict(!whole && runningCount() == 0)) {
+        return false;
+      }
+      needed = stagingPages(tokens) - stagingPages(prefixes.readyTokens(path));
+    }
+    return true;
+  }
+
+  /** The backend has taken the step. */
+  public void submitted(StepPlan plan) {
+    plan.decodes().forEach(sequence -> sequence.submitted(1, true));
+    plan.prefills().forEach(part -> part.sequence().submitted(part.tokens(), part.endsPrompt()));
+  }
+
+  /** The step that fed a part of a prompt is done; others can build on it. */
+  public void fed(Part part) {
+    SequenceState sequence = part.sequence();
     if (sequence.phase() == Phase.RUNNING) {
-      pool.release(sequence.cache().pages());
-      usedSlots.clear(sequence.cache().slot());
-      reservedPages -= sequence.reservedPages();
-      running.remove(sequence);
-    } else if (sequence.phase() == Phase.WAITING) {
-      waiting.remove(sequence);
+      prefixes.fed(sequence.path(), sequence.cache(), part.to());
+      if (part.endsPrompt()) {
+        prefixes.promptEnded(sequence.path(), sequence.cache(), sequence.promptLength());
+      }
+    }
+  }
+
+  /** The next token of a sequence that awaits one is known. */
+  public void drew(SequenceState sequence, int token) {
+    sequence.drew(token);
+  }
+
+  /** The sequence is complete: its length is learned from, its pages and slot are free at once. */
+  public void finish(SequenceState sequence) {
+    forecast.ended(sequence.outputLength());
+    end(sequence);
+  }
+
+  /** Takes a sequence out, failed or cancelled. Does nothing if it has ended. */
+  public void end(SequenceState sequence) {
+    if (sequence.phase() == Phase.ENDED) {
+      return;
+    }
+    prefixes.leave(sequence.path());
+    waiting.remove(sequence);
+    flight.remove(sequence);
+    SequenceCache cache = sequence.cache();
+    if (sequence.phase() == Phase.RUNNING) {
+      pools.pages().release(cache.pages());
+      pools.staging().release(cache.staging());
+      usedSlots.clear(cache.slot());
+    } else if (sequence.phase() == Phase.SWAPPED) {
+      pools.swap().release(cache.pages());
+      usedSwapSlots.clear(cache.slot());
+      swappedCount--;
     }
     sequence.end();
   }
@@ -117,35 +376,21 @@ public final class Scheduler {
   }
 
   public int runningCount() {
-    return running.size();
+    return flight.size() - swappedCount;
+  }
+
+  public int swappedCount() {
+    return swappedCount;
   }
 
   public boolean isIdle() {
-    return waiting.isEmpty() && running.isEmpty();
+    return waiting.isEmpty() && flight.isEmpty();
   }
 
-  /** All sequences that have not ended, running ones first. */
+  /** All sequences that have not ended, the oldest first. */
   public List<SequenceState> sequences() {
-    List<SequenceState> all = new ArrayList<>(running);
+    List<SequenceState> all = new ArrayList<>(flight);
     all.addAll(waiting);
     return all;
-  }
-
-  /** Pages promised to those running; never more than the pool has. */
-  public long reservedPages() {
-    return reservedPages;
-  }
-
-  private void admit(SequenceState sequence) {
-    int slot = usedSlots.nextClearBit(0);
-    usedSlots.set(slot);
-    long pages = worstCase(sequence);
-    reservedPages += pages;
-    sequence.start(new SequenceCache(slot, layout.layers()), pages);
-    running.add(sequence);
-  }
-
-  private long worstCase(SequenceState sequence) {
-    return MemoryPlan.pagesOf(layout, sequence.longest());
   }
 }

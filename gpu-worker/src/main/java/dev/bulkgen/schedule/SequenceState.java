@@ -1,27 +1,33 @@
 package dev.bulkgen.schedule;
 
+import dev.bulkgen.cache.PrefixIndex;
 import dev.bulkgen.cache.SequenceCache;
 import java.util.Arrays;
 
 /**
- * One prompt with one sample in flight: its tokens, its share of the cache, and where it stands.
+ * One prompt with one sample in flight: how far its tokens are, its share of the cache, and where
+ * it stands. A token counts as drawn from the moment its step is submitted; what it is becomes
+ * known when the step has been waited for.
  */
 public final class SequenceState {
-  /** The one way is WAITING → RUNNING → ENDED; a waiting sequence may end at once. */
+  /** WAITING → RUNNING ⇄ SWAPPED → ENDED; any may end at once. */
   public enum Phase {
     WAITING,
     RUNNING,
+    SWAPPED,
     ENDED
   }
 
   private final long id;
   private final int[] prompt;
   private final int maxTokens;
-  private int[] output = new int[16];
-  private int outputCount;
+  private int known;
+  private int unknown;
+  private int newest;
+  private int cachedTokens;
   private Phase phase = Phase.WAITING;
   private SequenceCache cache;
-  private long reservedPages;
+  private PrefixIndex.Path path;
 
   /**
    * @param id for messages; unique among the sequences of a scheduler
@@ -59,48 +65,90 @@ public final class SequenceState {
     return phase;
   }
 
-  /** The share of the cache; null unless running. */
+  /** The share of the cache, in the swap area while swapped out; null before and after. */
   public SequenceCache cache() {
     return cache;
   }
 
+  /** Tokens drawn that are known. */
   public int outputLength() {
-    return outputCount;
+    return known;
   }
 
-  /** The generated tokens so far, a copy. */
-  public int[] output() {
-    return Arrays.copyOf(output, outputCount);
+  /** Prompt tokens that another sequence had prefilled. */
+  public int cachedTokens() {
+    return cachedTokens;
   }
 
-  /** What the coming step feeds: the prompt, or the newest token. */
-  public int[] nextTokens() {
-    return cache.length() == 0 ? prompt : new int[] {output[outputCount - 1]};
+  /** A part of the prompt, which the caller does not write. */
+  public int[] promptTokens(int from, int to) {
+    return from == 0 && to == prompt.length ? prompt : Arrays.copyOfRange(prompt, from, to);
   }
 
-  long reservedPages() {
-    return reservedPages;
+  /** What a decode step feeds: the newest token, none where it is not known yet. */
+  public int[] nextToken() {
+    return unknown > 0 ? new int[0] : new int[] {newest};
   }
 
-  void start(SequenceCache share, long pages) {
+  /** Whether the whole prompt is fed. */
+  boolean isPrefilled() {
+    return cache.length() >= prompt.length;
+  }
+
+  /** Whether another token may be drawn. */
+  boolean hasMore() {
+    return known + unknown < maxTokens;
+  }
+
+  boolean awaitsToken() {
+    return unknown > 0;
+  }
+
+  int drawn() {
+    return known + unknown;
+  }
+
+  int[] prompt() {
+    return prompt;
+  }
+
+  PrefixIndex.Path path() {
+    return path;
+  }
+
+  void wait(PrefixIndex.Path way) {
+    path = way;
+  }
+
+  void start(SequenceCache share) {
     phase = Phase.RUNNING;
     cache = share;
-    reservedPages = pages;
+    cachedTokens = share.length();
   }
 
-  void append(int token) {
-    if (outputCount == maxTokens) {
-      throw new IllegalStateException("sequence " + id + " has its " + maxTokens + " tokens");
+  void move(Phase to, SequenceCache share) {
+    phase = to;
+    cache = share;
+  }
+
+  /** A step that feeds {@code tokens} is on its way. */
+  void submitted(int tokens, boolean draws) {
+    cache.advance(tokens);
+    unknown += draws ? 1 : 0;
+  }
+
+  void drew(int token) {
+    if (unknown == 0) {
+      throw new IllegalStateException("sequence " + id + " waits for no token");
     }
-    if (outputCount == output.length) {
-      output = Arrays.copyOf(output, 2 * outputCount);
-    }
-    output[outputCount++] = token;
+    unknown--;
+    known++;
+    newest = token;
   }
 
   void end() {
     phase = Phase.ENDED;
     cache = null;
-    reservedPages = 0;
+    path = null;
   }
 }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
+import dev.bulkgen.config.PrefixSharing;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import java.util.List;
@@ -37,7 +38,9 @@ class TestMemoryPlan {
         5 * MIB,
         maxBatch,
         maxModelLen,
-        maxModelLen);
+        maxModelLen,
+        0,
+        PrefixSharing.OFF);
   }
 
   private static MemoryPlan plan(CacheLayout layout, long budget, int maxBatch, int maxModelLen) {
@@ -108,7 +111,17 @@ class TestMemoryPlan {
     CacheLayout layout = layout(CachePolicy.FP16);
     MemoryDemand resident =
         new MemoryDemand(
-            600 * MIB, 270 * MIB, WeightPlacement.RESIDENT, 20 * MIB, 0, 0, 1000, 2048, 2048);
+            600 * MIB,
+            270 * MIB,
+            WeightPlacement.RESIDENT,
+            20 * MIB,
+            0,
+            0,
+            1000,
+            2048,
+            2048,
+            0,
+            PrefixSharing.OFF);
     MemoryPlan plan = MemoryPlan.of(layout, 2048, resident.maxBatch(), (length, batch) -> resident);
     assertTrue(plan.takenBytes() <= 600 * MIB);
     assertTrue(plan.cacheBytes() <= 310 * MIB && plan.cacheBytes() > 309 * MIB);

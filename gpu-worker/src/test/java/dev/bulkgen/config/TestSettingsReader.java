@@ -57,7 +57,7 @@ class TestSettingsReader {
         bulkgen {
           model = "/m", kv-cache = "kivi:k=4,v=2", backend = cpu, memory = 8GB
           memory-fraction = 0.5, max-batch = 7, max-model-len = 100, prompt-overflow = keep-end
-          threads = 3, device = 5
+          threads = 3, device = 5, max-prefill-tokens = 64, swap-memory = 1GB, prefix-sharing = off
         }
         """;
     EngineConfig config = EngineSettings.toConfig(ENGINE.parse(text, "test"));
@@ -74,9 +74,15 @@ class TestSettingsReader {
             OptionalInt.of(100),
             PromptOverflow.KEEP_END,
             3,
-            5),
+            5,
+            new SchedulingConfig(
+                OptionalInt.of(64), OptionalLong.of(1_000_000_000L), PrefixSharing.OFF)),
         config);
-    assertEquals(EngineConfig.class.getRecordComponents().length, EngineSettings.ALL.size());
+    int components =
+        EngineConfig.class.getRecordComponents().length
+            - 1 // the nested one
+            + SchedulingConfig.class.getRecordComponents().length;
+    assertEquals(components, EngineSettings.ALL.size());
   }
 
   @Test

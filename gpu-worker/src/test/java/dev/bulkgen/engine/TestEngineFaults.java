@@ -18,6 +18,7 @@ import dev.bulkgen.cache.MemoryDemand;
 import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.cache.SequenceCache;
+import dev.bulkgen.config.PrefixSharing;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
@@ -47,7 +48,9 @@ class TestEngineFaults {
   void testBackendFailures(Fault fault) {
     Path model = Fixtures.path("models/recall");
     CacheLayout layout = new CacheLayout(CachePolicy.FP16, 3, 2, 64);
-    MemoryDemand demand = new MemoryDemand(1L << 30, 0, WeightPlacement.MAPPED, 0, 0, 0, 4, 64, 64);
+    MemoryDemand demand =
+        new MemoryDemand(
+            1L << 30, 0, WeightPlacement.MAPPED, 0, 0, 0, 4, 64, 64, 0, PrefixSharing.AUTO);
     PromptEncoder encoder =
         PromptEncoder.open(
             model, 288, 64, PromptOverflow.ERROR, LocalDateTime.of(2025, 1, 1, 0, 0));

@@ -200,7 +200,9 @@ class TestEngineLifecycle {
       assertTrue(metrics.peakPages() <= plan.pages());
       long pages = metrics.peakPages() * plan.layout().pageBytes();
       assertTrue(metrics.peakCacheBytes() >= pages + plan.layout().windowBytes());
-      assertTrue(metrics.peakCacheBytes() <= pages + 3 * plan.layout().windowBytes());
+      long staging = (long) plan.stagingPages() * plan.layout().staging().pageBytes();
+      long windows = 3 * plan.layout().windowBytes();
+      assertTrue(metrics.peakCacheBytes() <= pages + windows + staging);
     }
   }
 
@@ -330,7 +332,8 @@ class TestEngineLifecycle {
     try (Engine engine = Engine.open(config)) {
       MemoryPlan plan = engine.memoryPlan();
       assertEquals(4, plan.sequences(2048));
-      assertEquals(4 * plan.layout().sequenceBytes(2048), plan.cacheBytes());
+      long full = 4 * plan.layout().sequenceBytes(2048);
+      assertTrue(plan.cacheBytes() >= full && plan.cacheBytes() <= full * 5 / 4);
       assertEquals(plan.cacheBytes(), engine.metrics().cacheBytes());
     }
   }

@@ -1,7 +1,9 @@
 package dev.bulkgen.spark.job;
 
+import dev.bulkgen.engine.CommonPrefixes;
 import dev.bulkgen.engine.Completion;
 import dev.bulkgen.engine.GenerateRequest;
+import dev.bulkgen.engine.Prompt;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.error.ErrorKind;
@@ -14,6 +16,7 @@ import dev.bulkgen.spark.source.PromptReader;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -46,6 +49,7 @@ final class UnitRun implements AutoCloseable {
   private final LinkedBlockingQueue<Finished> finished = new LinkedBlockingQueue<>();
   private final Set<CompletableFuture<List<Completion>>> inFlight = new HashSet<>();
   private final TreeMap<Long, RowOutcome> outcomes = new TreeMap<>();
+  private final CommonPrefixes prefixes = new CommonPrefixes();
 
   UnitRun(
       EngineGateway engine,
@@ -101,8 +105,8 @@ final class UnitRun implements AutoCloseable {
     String key = row.getUTF8String(PlanSchema.KEY).toString();
     CompletableFuture<List<Completion>> future;
     try {
-      future =
-          engine.submit(new GenerateRequest(key, prompts.read(input).at(task.begun()), params));
+      Prompt prompt = prompts.read(input).at(task.begun());
+      future = engine.submit(new GenerateRequest(key, prompt, params, Optional.of(prefixes)));
     } catch (BulkgenException e) {
       throwIfKilled();
       end(ordinal, failed(input, e));
