@@ -316,14 +316,18 @@ final class CpuForward {
     float[] up = workspace.up;
     boolean gated = model.mlp() == MlpForm.SILU_GATED;
     ModelWeights.Linear first = gated ? part.gate() : part.up();
+    float[] aligned = kernels.aligned(x, count, xStride);
+    int start = LineAligned.FIRST;
     kernels.columns(
         first.weight().rows(),
         (gated ? 2L : 1L) * count * model.hiddenSize(),
         (from, to, kernel) -> {
-          kernel.matmul(x, xStride, count, first.weight(), from, to, first.bias(), gate, stride);
+          kernel.matmul(
+              aligned, start, xStride, count, first.weight(), from, to, first.bias(), gate, stride);
           if (gated) {
             WeightMatrix second = part.up().weight();
-            kernel.matmul(x, xStride, count, second, from, to, part.up().bias(), up, stride);
+            kernel.matmul(
+                aligned, start, xStride, count, second, from, to, part.up().bias(), up, stride);
           }
           for (int row = 0; row < count; row++) {
             activate(kernel, row * stride + from, to - from);

@@ -27,7 +27,8 @@ interface CpuKernels {
    * bias (added last) may be null. The weight is read once for all rows.
    */
   void matmul(
-      float[] x, // [rows][xStride]
+      float[] x, // [rows][xStride] from xOffset on
+      int xOffset,
       int xStride,
       int rows,
       WeightMatrix weight,

@@ -14,6 +14,7 @@ final class ScalarKernels implements CpuKernels {
   @Override
   public void matmul(
       float[] x,
+      int xOffset,
       int xStride,
       int rows,
       WeightMatrix weight,
@@ -34,7 +35,7 @@ final class ScalarKernels implements CpuKernels {
       for (int m = 0; m < rows; m++) {
         Arrays.fill(sums, 0f);
         for (int k = 0; k < padded; k++) {
-          sums[k % LANES] = Math.fma(x[m * xStride + k], weightRow[k], sums[k % LANES]);
+          sums[k % LANES] = Math.fma(x[xOffset + m * xStride + k], weightRow[k], sums[k % LANES]);
         }
         float sum = fold(sums);
         out[m * outStride + n] = bias == null ? sum : sum + bias[n];

@@ -17,9 +17,15 @@ final class TeamKernels {
   private final ThreadTeam team;
   private final CpuKernels[] kernels;
 
-  TeamKernels(ThreadTeam team, CpuKernels[] kernels) {
+  private final float[] alignedRows;
+
+  /**
+   * @param alignedRows room for the rows of any product, {@link LineAligned#FIRST} floats into it
+   */
+  TeamKernels(ThreadTeam team, CpuKernels[] kernels, float[] alignedRows) {
     this.team = team;
     this.kernels = kernels;
+    this.alignedRows = alignedRows;
   }
 
   ThreadTeam team() {
@@ -40,11 +46,29 @@ final class TeamKernels {
   void multiply(
       float[] x, int xStride, int rows, ModelWeights.Linear linear, float[] out, int outStride) {
     WeightMatrix weight = linear.weight();
+    float[] aligned = aligned(x, rows, xStride);
+    int first = LineAligned.FIRST;
     columns(
         weight.rows(),
         (long) rows * weight.cols(),
         (from, to, worker) ->
-            worker.matmul(x, xStride, rows, weight, from, to, linear.bias(), out, outStride));
+            worker.matmul(
+                aligned, first, xStride, rows, weight, from, to, linear.bias(), out, outStride));
+  }
+
+  /**
+   * Copies the rows of a product's x to where every vector of them lies in one line of the caches:
+   * they begin at {@link LineAligned#FIRST} and stay until the next product.
+   */
+  float[] aligned(float[] x, int rows, int stride) {
+    rows(
+        rows,
+        stride,
+        (from, to, worker) -> {
+          int at = LineAligned.FIRST + from * stride;
+          System.arraycopy(x, from * stride, alignedRows, at, (to - from) * stride);
+        });
+    return alignedRows;
   }
 
   /** Cuts [0, count) into whole vectors of columns, each worth {@code workPerColumn}. */

@@ -9,14 +9,101 @@ import static dev.bulkgen.backend.cpu.VectorLanes.floats;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * The tiles of {@link VectorTiles} for few rows of x: w stays bfloat16 and is widened in registers,
- * which is cheaper than a widened copy that too few rows would use.
+ * The tiles of {@link VectorTiles} for w that stays bfloat16 and is widened in registers: half the
+ * bytes go through the first-level cache, and no widened copy is made.
  */
 final class VectorBFloat16Tiles {
   /** Floats of one row's partial sums: sixteen products of sixteen lanes. */
   private static final int ROW = LANES * LANES;
 
+  private static final int SECOND = VectorFold.SLOTS[1] * LANES;
+  private static final int THIRD = VectorFold.SLOTS[2] * LANES;
+  private static final int FOURTH = VectorFold.SLOTS[3] * LANES;
+
   private VectorBFloat16Tiles() {}
+
+  /** Eight rows of x with two of w, which are widened half as often as with four rows of x. */
+  static void eightRows(
+      float[] x,
+      int xOffset,
+      int xStride,
+      short[] w,
+      int wOffset,
+      int wStride,
+      int depth,
+      float[] partials,
+      int slot) {
+    int x1 = xOffset + xStride;
+    int x2 = xOffset + 2 * xStride;
+    int x3 = xOffset + 3 * xStride;
+    int x4 = xOffset + 4 * xStride;
+    int x5 = xOffset + 5 * xStride;
+    int x6 = xOffset + 6 * xStride;
+    int x7 = xOffset + 7 * xStride;
+    int w1 = wOffset + wStride;
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+      FloatVector s00 = broadcast(0f);
+      FloatVector s01 = broadcast(0f);
+      FloatVector s10 = broadcast(0f);
+      FloatVector s11 = broadcast(0f);
+      FloatVector s20 = broadcast(0f);
+      FloatVector s21 = broadcast(0f);
+      FloatVector s30 = broadcast(0f);
+      FloatVector s31 = broadcast(0f);
+      FloatVector s40 = broadcast(0f);
+      FloatVector s41 = broadcast(0f);
+      FloatVector s50 = broadcast(0f);
+      FloatVector s51 = broadcast(0f);
+      FloatVector s60 = broadcast(0f);
+      FloatVector s61 = broadcast(0f);
+      FloatVector s70 = broadcast(0f);
+      FloatVector s71 = broadcast(0f);
+      for (int k = lane; k < depth; k += LANES) {
+        FloatVector b0 = bfloats(w, wOffset + k);
+        FloatVector b1 = bfloats(w, w1 + k);
+        FloatVector a = floats(x, xOffset + k);
+        s00 = a.fma(b0, s00);
+        s01 = a.fma(b1, s01);
+        a = floats(x, x1 + k);
+        s10 = a.fma(b0, s10);
+        s11 = a.fma(b1, s11);
+        a = floats(x, x2 + k);
+        s20 = a.fma(b0, s20);
+        s21 = a.fma(b1, s21);
+        a = floats(x, x3 + k);
+        s30 = a.fma(b0, s30);
+        s31 = a.fma(b1, s31);
+        a = floats(x, x4 + k);
+        s40 = a.fma(b0, s40);
+        s41 = a.fma(b1, s41);
+        a = floats(x, x5 + k);
+        s50 = a.fma(b0, s50);
+        s51 = a.fma(b1, s51);
+        a = floats(x, x6 + k);
+        s60 = a.fma(b0, s60);
+        s61 = a.fma(b1, s61);
+        a = floats(x, x7 + k);
+        s70 = a.fma(b0, s70);
+        s71 = a.fma(b1, s71);
+      }
+      s00.intoArray(partials, slot + lane);
+      s01.intoArray(partials, slot + lane + SECOND);
+      s10.intoArray(partials, slot + lane + ROW);
+      s11.intoArray(partials, slot + lane + ROW + SECOND);
+      s20.intoArray(partials, slot + lane + 2 * ROW);
+      s21.intoArray(partials, slot + lane + 2 * ROW + SECOND);
+      s30.intoArray(partials, slot + lane + 3 * ROW);
+      s31.intoArray(partials, slot + lane + 3 * ROW + SECOND);
+      s40.intoArray(partials, slot + lane + 4 * ROW);
+      s41.intoArray(partials, slot + lane + 4 * ROW + SECOND);
+      s50.intoArray(partials, slot + lane + 5 * ROW);
+      s51.intoArray(partials, slot + lane + 5 * ROW + SECOND);
+      s60.intoArray(partials, slot + lane + 6 * ROW);
+      s61.intoArray(partials, slot + lane + 6 * ROW + SECOND);
+      s70.intoArray(partials, slot + lane + 7 * ROW);
+      s71.intoArray(partials, slot + lane + 7 * ROW + SECOND);
+    }
+  }
 
   /** Four rows of x. */
   static void fourRows(
@@ -79,21 +166,21 @@ final class VectorBFloat16Tiles {
         s33 = a.fma(b3, s33);
       }
       s00.intoArray(partials, slot + lane);
-      s01.intoArray(partials, slot + lane + LANES);
-      s02.intoArray(partials, slot + lane + 2 * LANES);
-      s03.intoArray(partials, slot + lane + 3 * LANES);
+      s01.intoArray(partials, slot + lane + SECOND);
+      s02.intoArray(partials, slot + lane + THIRD);
+      s03.intoArray(partials, slot + lane + FOURTH);
       s10.intoArray(partials, slot + lane + ROW);
-      s11.intoArray(partials, slot + lane + ROW + LANES);
-      s12.intoArray(partials, slot + lane + ROW + 2 * LANES);
-      s13.intoArray(partials, slot + lane + ROW + 3 * LANES);
+      s11.intoArray(partials, slot + lane + ROW + SECOND);
+      s12.intoArray(partials, slot + lane + ROW + THIRD);
+      s13.intoArray(partials, slot + lane + ROW + FOURTH);
       s20.intoArray(partials, slot + lane + 2 * ROW);
-      s21.intoArray(partials, slot + lane + 2 * ROW + LANES);
-      s22.intoArray(partials, slot + lane + 2 * ROW + 2 * LANES);
-      s23.intoArray(partials, slot + lane + 2 * ROW + 3 * LANES);
+      s21.intoArray(partials, slot + lane + 2 * ROW + SECOND);
+      s22.intoArray(partials, slot + lane + 2 * ROW + THIRD);
+      s23.intoArray(partials, slot + lane + 2 * ROW + FOURTH);
       s30.intoArray(partials, slot + lane + 3 * ROW);
-      s31.intoArray(partials, slot + lane + 3 * ROW + LANES);
-      s32.intoArray(partials, slot + lane + 3 * ROW + 2 * LANES);
-      s33.intoArray(partials, slot + lane + 3 * ROW + 3 * LANES);
+      s31.intoArray(partials, slot + lane + 3 * ROW + SECOND);
+      s32.intoArray(partials, slot + lane + 3 * ROW + THIRD);
+      s33.intoArray(partials, slot + lane + 3 * ROW + FOURTH);
     }
   }
 
@@ -138,13 +225,13 @@ final class VectorBFloat16Tiles {
         s13 = a.fma(b3, s13);
       }
       s00.intoArray(partials, slot + lane);
-      s01.intoArray(partials, slot + lane + LANES);
-      s02.intoArray(partials, slot + lane + 2 * LANES);
-      s03.intoArray(partials, slot + lane + 3 * LANES);
+      s01.intoArray(partials, slot + lane + SECOND);
+      s02.intoArray(partials, slot + lane + THIRD);
+      s03.intoArray(partials, slot + lane + FOURTH);
       s10.intoArray(partials, slot + lane + ROW);
-      s11.intoArray(partials, slot + lane + ROW + LANES);
-      s12.intoArray(partials, slot + lane + ROW + 2 * LANES);
-      s13.intoArray(partials, slot + lane + ROW + 3 * LANES);
+      s11.intoArray(partials, slot + lane + ROW + SECOND);
+      s12.intoArray(partials, slot + lane + ROW + THIRD);
+      s13.intoArray(partials, slot + lane + ROW + FOURTH);
     }
   }
 
@@ -179,9 +266,9 @@ final class VectorBFloat16Tiles {
         s03 = a.fma(b3, s03);
       }
       s00.intoArray(partials, slot + lane);
-      s01.intoArray(partials, slot + lane + LANES);
-      s02.intoArray(partials, slot + lane + 2 * LANES);
-      s03.intoArray(partials, slot + lane + 3 * LANES);
+      s01.intoArray(partials, slot + lane + SECOND);
+      s02.intoArray(partials, slot + lane + THIRD);
+      s03.intoArray(partials, slot + lane + FOURTH);
     }
   }
 }

@@ -16,6 +16,7 @@ final class VectorKernels implements CpuKernels {
   @Override
   public void matmul(
       float[] x,
+      int xOffset,
       int xStride,
       int rows,
       WeightMatrix weight,
@@ -24,7 +25,7 @@ final class VectorKernels implements CpuKernels {
       float[] bias,
       float[] out,
       int outStride) {
-    matmul.multiply(x, xStride, rows, weight, from, to, bias, out, outStride);
+    matmul.multiply(x, xOffset, xStride, rows, weight, from, to, bias, out, outStride);
   }
 
   @Override

@@ -16,6 +16,10 @@ final class VectorTiles {
   /** Floats of one row's partial sums: sixteen products of sixteen lanes. */
   private static final int ROW = LANES * LANES;
 
+  private static final int SECOND = VectorFold.SLOTS[1] * LANES;
+  private static final int THIRD = VectorFold.SLOTS[2] * LANES;
+  private static final int FOURTH = VectorFold.SLOTS[3] * LANES;
+
   private VectorTiles() {}
 
   /** Four rows of x. */
@@ -79,21 +83,21 @@ final class VectorTiles {
         s33 = a.fma(b3, s33);
       }
       s00.intoArray(partials, slot + lane);
-      s01.intoArray(partials, slot + lane + LANES);
-      s02.intoArray(partials, slot + lane + 2 * LANES);
-      s03.intoArray(partials, slot + lane + 3 * LANES);
+      s01.intoArray(partials, slot + lane + SECOND);
+      s02.intoArray(partials, slot + lane + THIRD);
+      s03.intoArray(partials, slot + lane + FOURTH);
       s10.intoArray(partials, slot + lane + ROW);
-      s11.intoArray(partials, slot + lane + ROW + LANES);
-      s12.intoArray(partials, slot + lane + ROW + 2 * LANES);
-      s13.intoArray(partials, slot + lane + ROW + 3 * LANES);
+      s11.intoArray(partials, slot + lane + ROW + SECOND);
+      s12.intoArray(partials, slot + lane + ROW + THIRD);
+      s13.intoArray(partials, slot + lane + ROW + FOURTH);
       s20.intoArray(partials, slot + lane + 2 * ROW);
-      s21.intoArray(partials, slot + lane + 2 * ROW + LANES);
-      s22.intoArray(partials, slot + lane + 2 * ROW + 2 * LANES);
-      s23.intoArray(partials, slot + lane + 2 * ROW + 3 * LANES);
+      s21.intoArray(partials, slot + lane + 2 * ROW + SECOND);
+      s22.intoArray(partials, slot + lane + 2 * ROW + THIRD);
+      s23.intoArray(partials, slot + lane + 2 * ROW + FOURTH);
       s30.intoArray(partials, slot + lane + 3 * ROW);
-      s31.intoArray(partials, slot + lane + 3 * ROW + LANES);
-      s32.intoArray(partials, slot + lane + 3 * ROW + 2 * LANES);
-      s33.intoArray(partials, slot + lane + 3 * ROW + 3 * LANES);
+      s31.intoArray(partials, slot + lane + 3 * ROW + SECOND);
+      s32.intoArray(partials, slot + lane + 3 * ROW + THIRD);
+      s33.intoArray(partials, slot + lane + 3 * ROW + FOURTH);
     }
   }
 
@@ -138,13 +142,13 @@ final class VectorTiles {
         s13 = a.fma(b3, s13);
       }
       s00.intoArray(partials, slot + lane);
-      s01.intoArray(partials, slot + lane + LANES);
-      s02.intoArray(partials, slot + lane + 2 * LANES);
-      s03.intoArray(partials, slot + lane + 3 * LANES);
+      s01.intoArray(partials, slot + lane + SECOND);
+      s02.intoArray(partials, slot + lane + THIRD);
+      s03.intoArray(partials, slot + lane + FOURTH);
       s10.intoArray(partials, slot + lane + ROW);
-      s11.intoArray(partials, slot + lane + ROW + LANES);
-      s12.intoArray(partials, slot + lane + ROW + 2 * LANES);
-      s13.intoArray(partials, slot + lane + ROW + 3 * LANES);
+      s11.intoArray(partials, slot + lane + ROW + SECOND);
+      s12.intoArray(partials, slot + lane + ROW + THIRD);
+      s13.intoArray(partials, slot + lane + ROW + FOURTH);
     }
   }
 
@@ -179,9 +183,9 @@ final class VectorTiles {
         s03 = a.fma(b3, s03);
       }
       s00.intoArray(partials, slot + lane);
-      s01.intoArray(partials, slot + lane + LANES);
-      s02.intoArray(partials, slot + lane + 2 * LANES);
-      s03.intoArray(partials, slot + lane + 3 * LANES);
+      s01.intoArray(partials, slot + lane + SECOND);
+      s02.intoArray(partials, slot + lane + THIRD);
+      s03.intoArray(partials, slot + lane + FOURTH);
     }
   }
 }

@@ -12,43 +12,39 @@ import java.util.Arrays;
  * common to all JDKs.
  */
 final class WeightStage {
-  private static final int AT_ONCE = 4;
-
   private WeightStage() {}
 
   /** Rows [row, row + count) of a 16-bit weight, as stored. */
-  static void readShorts(WeightMatrix weight, int row, int count, short[] target, int pitch) {
+  static void readShorts(
+      WeightMatrix weight, int row, int count, short[] target, int offset, int pitch) {
     int cols = weight.cols();
     for (int done = 0; done < count; ) {
       // Rows of one slice follow each other in the file: without padding they are one copy.
       int run = cols == pitch ? runOf(weight, row + done, count - done) : 1;
-      int at = done * pitch;
+      int at = offset + done * pitch;
       weight.tensor().readShorts(weight.element(row + done), target, at, run * cols);
       Arrays.fill(target, at + run * cols, at + run * pitch, (short) 0);
       done += run;
     }
   }
 
-  /** Rows [row, row + count), widened exactly; {@code raw} is scratch for four rows. */
+  /** Rows [row, row + count) of a weight of float32. */
   static void readFloats(
-      WeightMatrix weight, int row, int count, short[] raw, float[] target, int pitch) {
-    if (weight.dtype() == DType.F32) {
-      int cols = weight.cols();
-      for (int i = 0; i < count; i++) {
-        weight.tensor().readFloats(weight.element(row + i), target, i * pitch, cols);
-        Arrays.fill(target, i * pitch + cols, (i + 1) * pitch, 0f);
-      }
-      return;
+      WeightMatrix weight, int row, int count, float[] target, int offset, int pitch) {
+    int cols = weight.cols();
+    for (int i = 0; i < count; i++) {
+      int at = offset + i * pitch;
+      weight.tensor().readFloats(weight.element(row + i), target, at, cols);
+      Arrays.fill(target, at + cols, at + pitch, 0f);
     }
-    // A few rows at a time, so that the memory is busy with the next ones while these are widened.
-    for (int i = 0; i < count; i += AT_ONCE) {
-      int run = Math.min(AT_ONCE, count - i);
-      readShorts(weight, row + i, run, raw, pitch);
-      if (weight.dtype() == DType.BF16) {
-        widenBFloat16(raw, target, i * pitch, run * pitch);
-      } else {
-        widenHalves(raw, target, i * pitch, run * pitch);
-      }
+  }
+
+  /** Widens {@code count} elements of 16 bits exactly. */
+  static void widen(DType type, short[] raw, float[] target, int offset, int count) {
+    if (type == DType.BF16) {
+      widenBFloat16(raw, target, offset, count);
+    } else {
+      widenHalves(raw, target, offset, count);
     }
   }
 

@@ -74,6 +74,12 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
     return (padded(width) / CpuKernels.LANES | 1) * CpuKernels.LANES;
   }
 
+  /** Floats for the rows of any product's x, see {@link LineAligned}. */
+  int alignedRows() {
+    int widest = Math.max(hiddenStride(), Math.max(queryStride(), innerStride()));
+    return length("rows of a product", LineAligned.FIRST + (long) blockRows() * widest);
+  }
+
   int headDim() {
     return model.attention().headDim();
   }
@@ -192,7 +198,7 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
     long blockWidth = 2L * hiddenStride() + (hasMlpNorm() ? hiddenStride() : 0);
     blockWidth += 2L * queryStride() + 2L * kvStride() + (isGated() ? 2L : 1L) * innerStride();
     floats += blockRows() * blockWidth;
-    floats += (long) logitRows() * logitStride();
+    floats += alignedRows() + (long) logitRows() * logitStride();
     floats += kvHeads * promptTiles() * CacheLayout.TOKEN_TILE * headDim();
     floats += kvHeads * promptTiles() * CacheLayout.TOKEN_TILE * padded(headDim());
     floats += maxSplits() * heads * (headDim() + 2);

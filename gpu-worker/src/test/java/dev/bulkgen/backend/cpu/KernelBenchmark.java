@@ -76,13 +76,22 @@ final class KernelBenchmark {
       pair.compare(
           "matmul",
           new float[rows * some],
-          (twin, y) -> twin.matmul(x, cols, rows, weights[0], 0, some, null, y, some));
+          (twin, y) -> twin.matmul(x, 0, cols, rows, weights[0], 0, some, null, y, some));
       int[] next = {0};
       double seconds =
           best(
               () ->
                   kernels.matmul(
-                      x, cols, rows, weights[next[0]++ % copies], 0, outputs, null, out, outputs));
+                      x,
+                      0,
+                      cols,
+                      rows,
+                      weights[next[0]++ % copies],
+                      0,
+                      outputs,
+                      null,
+                      out,
+                      outputs));
       String name = String.format(Locale.ROOT, "matmul %d x %d, rows %d", outputs, cols, rows);
       report(name, (double) rows * outputs * cols, 2.0 * outputs * cols, seconds);
     }

@@ -19,7 +19,7 @@ enum KernelCase {
     void run(KernelPair pair) {
       for (DType dtype : new DType[] {DType.BF16, DType.F16, DType.F32}) {
         for (int cols : new int[] {1, 8, 15, 16, 17, 64, 80, 172}) {
-          for (int rows : new int[] {1, 2, 3, 4, 5, 7, 9, 13}) {
+          for (int rows : new int[] {1, 2, 3, 4, 5, 7, 8, 9, 15}) {
             product(pair, dtype, cols, rows, 1 + pair.random.nextInt(37));
           }
         }
@@ -40,9 +40,9 @@ enum KernelCase {
       }
       WeightMatrix weight = new WeightMatrix(tensor, 2, perSlice, gap, slices, cols);
       int pitch = (cols + LANES - 1) / LANES * LANES + LANES * random.nextInt(2);
-      float[] x = new float[rows * pitch];
+      float[] x = new float[3 + rows * pitch];
       for (int m = 0; m < rows; m++) {
-        pair.fill(x, m * pitch, cols);
+        pair.fill(x, 3 + m * pitch, cols);
       }
       int from = random.nextInt(outputs);
       float[] bias = random.nextBoolean() ? pair.floats(weight.rows()) : null;
@@ -51,7 +51,7 @@ enum KernelCase {
           this + " " + dtype + " cols " + cols + " rows " + rows + " from " + from + "/" + outputs,
           pair.floats(rows * outStride),
           (kernels, out) ->
-              kernels.matmul(x, pitch, rows, weight, from, outputs, bias, out, outStride));
+              kernels.matmul(x, 3, pitch, rows, weight, from, outputs, bias, out, outStride));
     }
   },
 
@@ -329,7 +329,8 @@ enum KernelCase {
         pair.compare(
             this + " lane " + lane,
             new float[1 << 12],
-            (kernels, out) -> kernels.matmul(x, LANES, 1, weight, 0, 1 << 12, null, out, 1 << 12));
+            (kernels, out) ->
+                kernels.matmul(x, 0, LANES, 1, weight, 0, 1 << 12, null, out, 1 << 12));
       }
       short[] finite = new short[LANES];
       Arrays.fill(finite, Float16.fromFloat(0x1p-24f));
