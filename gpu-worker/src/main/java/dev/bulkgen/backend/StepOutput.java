@@ -21,6 +21,9 @@ public record StepOutput(List<SequenceOutput> sequences) {
    */
   public record Fed(float[][] logits) implements SequenceOutput {}
 
-  /** The sequence cannot go on (its numbers are no longer finite); the others can. */
+  /**
+   * The sequence cannot go on (its numbers are no longer finite); the others can. It fails too in a
+   * step that was submitted before this was known.
+   */
   public record Failure(BulkgenException error) implements SequenceOutput {}
 }

@@ -144,6 +144,46 @@ public abstract class AbstractTestPromptParts extends AbstractTestBackend {
     }
   }
 
+  /** Together they decode over more tokens than all pages hold. */
+  @Test
+  void manyMayShareALongPrefix() {
+    ModelWeights weights = RandomModels.make(PLAIN, 60);
+    CacheLayout layout = CacheLayout.of(new CachePolicy.Kivi(2, 2, 32, 32, 0), weights.config());
+    int prefix = 1024;
+    int prompt = prefix + 6;
+    int sharers = 8;
+    int[] tokens = tokens(74, prompt + 2);
+    float[][] unshared = FedSequence.alone(opener(), weights, layout, tokens, prompt);
+    CacheCapacity room =
+        new CacheCapacity(
+            layout.layers() * (layout.pagesPerLayer(prompt) + 3 * sharers),
+            sharers,
+            prompt,
+            prompt + 2,
+            layout.layers() * (layout.staging().pagesPerLayer(prompt)),
+            0,
+            0);
+    try (BackendSession session = new BackendSession(opener(), weights, layout, room, 2, 8)) {
+      SequenceCache creator = session.newSequence();
+      session.stage(creator, prefix);
+      session.step(creator, LogitsRequest.NONE, Arrays.copyOf(tokens, prompt));
+      BackendSession.Prefix kept = session.keep(creator, prefix, prompt);
+      session.release(creator);
+      List<FedSequence> all = new ArrayList<>();
+      for (int i = 0; i < sharers; i++) {
+        all.add(new FedSequence(tokens, prompt));
+        all.get(i).start(session.begin(kept, prompt));
+      }
+      FedSequence.run(session, all, new int[sharers][0]);
+      for (FedSequence sequence : all) {
+        assertSameBits(
+            Arrays.copyOfRange(unshared, prefix, unshared.length),
+            Arrays.copyOfRange(sequence.logits, prefix, unshared.length),
+            "one of many");
+      }
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("formsAndPolicies")
   void aSwappedSequenceGoesOnAlike(RandomModels.Form form, CachePolicy policy) {

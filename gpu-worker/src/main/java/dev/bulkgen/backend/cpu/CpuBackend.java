@@ -98,6 +98,10 @@ public final class CpuBackend implements Backend {
     return store.swapBytes();
   }
 
+  CpuCacheStore store() {
+    return store;
+  }
+
   @Override
   public void copyCache(SequenceCache from, SequenceCache to) {
     check.checkCopy(from, to);
