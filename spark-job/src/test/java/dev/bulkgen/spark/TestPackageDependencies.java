@@ -12,7 +12,17 @@ import org.junit.jupiter.api.Test;
 class TestPackageDependencies {
   private static final List<String> ORDER =
       List.of(
-          "config", "storage", "source", "plan", "sink", "ledger", "plugin", "job", "api", "sql",
+          "config",
+          "storage",
+          "arrow",
+          "source",
+          "plan",
+          "sink",
+          "ledger",
+          "plugin",
+          "job",
+          "api",
+          "sql",
           "cli");
 
   private static final JavaClasses CLASSES =

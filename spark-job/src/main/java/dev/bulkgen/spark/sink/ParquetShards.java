@@ -1,7 +1,6 @@
 package dev.bulkgen.spark.sink;
 
 import dev.bulkgen.spark.config.OutputSettings.Compression;
-import dev.bulkgen.spark.storage.FileChecksum;
 import dev.bulkgen.spark.storage.ParquetFooter;
 import dev.bulkgen.spark.storage.ParquetRowWriter;
 import dev.bulkgen.spark.storage.Storage;
@@ -38,6 +37,6 @@ record ParquetShards(Compression compression) implements ShardFormat {
 
   @Override
   public boolean sound(Storage storage, Path shard) {
-    return FileChecksum.matches(storage, shard);
+    return ParquetFooter.sound(storage, shard);
   }
 }

@@ -1,37 +1,46 @@
 package dev.bulkgen.spark.storage;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.util.Arrays;
 import java.util.HexFormat;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.Path;
 
 /**
- * A checksum that stands in the footer of the Parquet file it is of: SHA-256 over every byte,
- * pages, indexes and the footer itself, with {@link #PLACEHOLDER} where its own digits stand.
+ * SHA-256 over every byte of a file. Where it stands in the file itself, {@link #PLACEHOLDER}
+ * counts in its place.
  */
 public final class FileChecksum {
-  /** Its name among the footer's values. */
+  /** Its name among a file's values. */
   public static final String KEY = "bulkgen.checksum";
 
   /** As long as the digits. */
-  static final String PLACEHOLDER = "-".repeat(64);
-
-  /** Footer length and magic number, at the end of a Parquet file. */
-  static final int TRAILER = 8;
+  public static final String PLACEHOLDER = "-".repeat(64);
 
   private static final int BUFFER = 1 << 20;
 
   /** Far more than the footer of a file of ours, and still an array. */
   private static final int MOST_FOOTER = 1 << 28;
 
-  /** What Thrift's compact protocol writes between a key and its value of 64 bytes. */
-  private static final byte[] BETWEEN = {0x18, 64};
+  /** Where a file format keeps the checksum: in a footer, whose length the last bytes tell. */
+  public interface Layout {
+    /** Bytes after the footer. */
+    int trailerBytes();
+
+    /**
+     * @param trailer the file's last bytes
+     * @return the footer's length, not checked
+     */
+    int footerBytes(byte[] trailer);
+
+    /**
+     * @param tail a footer, maybe with what stands before it, and the trailer
+     * @return where the digits begin; negative if there are none
+     */
+    int digits(byte[] tail);
+  }
 
   private FileChecksum() {}
 
@@ -48,28 +57,21 @@ public final class FileChecksum {
    *
    * @param before has taken all bytes before {@code tail}
    * @param tail ends the file, and holds the placeholder
+   * @param at where in it
    * @return the digits
    */
-  static String seal(MessageDigest before, byte[] tail) {
-    int at = digits(tail);
+  static String seal(MessageDigest before, byte[] tail, int at) {
     String digits = HexFormat.of().formatHex(before.digest(tail));
     put(digits, tail, at);
     return digits;
   }
 
   /** Whether every byte is what was written. Streams the file; holds its footer alone in memory. */
-  public static boolean matches(Storage storage, Path file) {
+  public static boolean matches(Storage storage, Path file, Layout layout) {
     try (FSDataInputStream in = storage.fileSystem().open(file)) {
       long size = storage.fileSystem().getFileStatus(file).getLen();
-      byte[] trailer = new byte[TRAILER];
-      in.readFully(size - TRAILER, trailer);
-      int footer = ByteBuffer.wrap(trailer).order(ByteOrder.LITTLE_ENDIAN).getInt();
-      if (footer <= 0 || footer > MOST_FOOTER || footer > size - TRAILER) {
-        return false;
-      }
-      byte[] tail = new byte[footer + TRAILER];
-      in.readFully(size - tail.length, tail);
-      int at = digits(tail);
+      byte[] tail = tail(in, size, layout);
+      int at = tail.length == 0 ? -1 : layout.digits(tail);
       if (at < 0) {
         return false;
       }
@@ -83,6 +85,41 @@ public final class FileChecksum {
     }
   }
 
+  /** Footer and trailer; empty if the file has none. */
+  public static byte[] tail(Storage storage, Path file, Layout layout) throws IOException {
+    try (FSDataInputStream in = storage.fileSystem().open(file)) {
+      return tail(in, storage.fileSystem().getFileStatus(file).getLen(), layout);
+    }
+  }
+
+  private static byte[] tail(FSDataInputStream in, long size, Layout layout) throws IOException {
+    byte[] trailer = new byte[layout.trailerBytes()];
+    in.readFully(size - trailer.length, trailer);
+    int footer = layout.footerBytes(trailer);
+    if (footer <= 0 || footer > MOST_FOOTER || footer > size - trailer.length) {
+      return new byte[0];
+    }
+    byte[] tail = new byte[footer + trailer.length];
+    in.readFully(size - tail.length, tail);
+    return tail;
+  }
+
+  /** The digits of a whole file; empty if it cannot be read. */
+  public static String of(Storage storage, Path file) {
+    try (FSDataInputStream in = storage.fileSystem().open(file)) {
+      MessageDigest digest = sha256();
+      stream(in, storage.fileSystem().getFileStatus(file).getLen(), digest);
+      return HexFormat.of().formatHex(digest.digest());
+    } catch (IOException e) {
+      return "";
+    }
+  }
+
+  /** The digits of a text. */
+  public static String of(String text) {
+    return HexFormat.of().formatHex(sha256().digest(text.getBytes(StandardCharsets.UTF_8)));
+  }
+
   private static void stream(FSDataInputStream in, long bytes, MessageDigest digest)
       throws IOException {
     byte[] buffer = new byte[BUFFER];
@@ -93,21 +130,6 @@ public final class FileChecksum {
       digest.update(buffer, 0, part);
       left -= part;
     }
-  }
-
-  /**
-   * Where the digits begin: the footer's values stand behind all that rows could have put there.
-   */
-  private static int digits(byte[] tail) {
-    byte[] key = KEY.getBytes(StandardCharsets.US_ASCII);
-    byte[] lead = Arrays.copyOf(key, key.length + BETWEEN.length);
-    System.arraycopy(BETWEEN, 0, lead, key.length, BETWEEN.length);
-    for (int at = tail.length - lead.length - PLACEHOLDER.length(); at >= 0; at--) {
-      if (Arrays.equals(tail, at, at + lead.length, lead, 0, lead.length)) {
-        return at + lead.length;
-      }
-    }
-    return -1;
   }
 
   private static void put(String digits, byte[] tail, int at) {

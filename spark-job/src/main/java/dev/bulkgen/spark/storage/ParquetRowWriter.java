@@ -11,7 +11,6 @@ import org.apache.parquet.hadoop.ParquetFileWriter;
 import org.apache.parquet.hadoop.ParquetWriter;
 import org.apache.parquet.hadoop.api.WriteSupport;
 import org.apache.parquet.hadoop.metadata.CompressionCodecName;
-import org.apache.parquet.hadoop.util.HadoopStreams;
 import org.apache.parquet.io.OutputFile;
 import org.apache.parquet.io.PositionOutputStream;
 import org.apache.spark.sql.catalyst.InternalRow;
@@ -158,7 +157,7 @@ public final class ParquetRowWriter implements RowWriter {
 
     @Override
     public PositionOutputStream create(long blockSizeHint) throws IOException {
-      stream = new StableFooterStream(HadoopStreams.wrap(staged.create()));
+      stream = new StableFooterStream(staged.create());
       return stream;
     }
 

@@ -3,9 +3,9 @@ package dev.bulkgen.spark.storage;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.security.MessageDigest;
 import java.util.Comparator;
 import org.apache.parquet.format.ColumnChunk;
 import org.apache.parquet.format.ColumnMetaData;
@@ -22,50 +22,36 @@ import org.apache.parquet.io.PositionOutputStream;
  * order is another in every process; with them sorted the same rows give the same file to the byte.
  */
 final class StableFooterStream extends PositionOutputStream {
-  private final PositionOutputStream out;
-  private final ByteArrayOutputStream held = new ByteArrayOutputStream();
-  private boolean holding;
-  private final MessageDigest digest = FileChecksum.sha256();
+  private final SealingStream out;
   private boolean closed;
-  private String checksum = "";
 
-  StableFooterStream(PositionOutputStream out) {
-    this.out = out;
+  StableFooterStream(OutputStream out) {
+    this.out = new SealingStream(out);
   }
 
   /** From here on come the indexes and the footer; they are held back until the file is closed. */
   void beginTail() {
-    holding = true;
+    out.beginTail();
   }
 
   /** Digits of what was written; empty before the file is closed. */
   String checksum() {
-    return checksum;
+    return out.checksum();
   }
 
   @Override
-  public long getPos() throws IOException {
-    return out.getPos() + held.size();
+  public long getPos() {
+    return out.position();
   }
 
   @Override
   public void write(int value) throws IOException {
-    if (holding) {
-      held.write(value);
-    } else {
-      out.write(value);
-      digest.update((byte) value);
-    }
+    out.write(value);
   }
 
   @Override
   public void write(byte[] bytes, int offset, int length) throws IOException {
-    if (holding) {
-      held.write(bytes, offset, length);
-    } else {
-      out.write(bytes, offset, length);
-      digest.update(bytes, offset, length);
-    }
+    out.write(bytes, offset, length);
   }
 
   @Override
@@ -80,14 +66,15 @@ final class StableFooterStream extends PositionOutputStream {
     }
     closed = true;
     try (out) {
-      if (held.size() > FileChecksum.TRAILER) {
-        writeTail(held.toByteArray());
+      byte[] tail = out.tail();
+      if (tail.length > ParquetFooter.TRAILER) {
+        writeTail(tail);
       }
     }
   }
 
   private void writeTail(byte[] tail) throws IOException {
-    int end = tail.length - FileChecksum.TRAILER;
+    int end = tail.length - ParquetFooter.TRAILER;
     int length = ByteBuffer.wrap(tail).order(ByteOrder.LITTLE_ENDIAN).getInt(end);
     int start = end - length;
     if (length <= 0 || start < 0) {
@@ -98,16 +85,14 @@ final class StableFooterStream extends PositionOutputStream {
     sort(footer);
     ByteArrayOutputStream sorted = new ByteArrayOutputStream(length);
     Util.writeFileMetaData(footer, sorted);
-    out.write(tail, 0, start);
-    digest.update(tail, 0, start);
-    byte[] last = new byte[sorted.size() + FileChecksum.TRAILER];
+    byte[] last = new byte[start + sorted.size() + ParquetFooter.TRAILER];
     ByteBuffer.wrap(last)
         .order(ByteOrder.LITTLE_ENDIAN)
+        .put(tail, 0, start)
         .put(sorted.toByteArray())
         .putInt(sorted.size())
         .put(tail, end + Integer.BYTES, Integer.BYTES);
-    checksum = FileChecksum.seal(digest, last);
-    out.write(last);
+    out.seal(last, ParquetFooter.LAYOUT.digits(last));
   }
 
   private static void sort(FileMetaData footer) {

@@ -2,6 +2,7 @@ package dev.bulkgen.spark.storage;
 
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import java.io.Closeable;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -243,6 +244,15 @@ public final class Storage {
       return aside;
     } catch (IOException e) {
       throw failure("set aside", file, e);
+    }
+  }
+
+  /** For a stream that is given up: what went wrong before is on its way to the caller. */
+  public static void closeQuietly(Closeable stream) {
+    try (stream) {
+      // Nothing else is left to do.
+    } catch (IOException e) {
+      // The first error counts.
     }
   }
 
