@@ -24,6 +24,7 @@ public enum ErrorCode {
   PROMPT_EMPTY(ErrorKind.DATA),
   PROMPT_TOO_LONG(ErrorKind.DATA),
   PROMPT_INVALID(ErrorKind.DATA),
+  REQUEST_INVALID(ErrorKind.DATA),
   TEMPLATE_FAILED(ErrorKind.DATA),
   NUMERIC_FAILURE(ErrorKind.DATA),
 

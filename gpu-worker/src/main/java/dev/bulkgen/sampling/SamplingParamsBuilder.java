@@ -54,6 +54,27 @@ public final class SamplingParamsBuilder {
     return builder;
   }
 
+  /** All of these settings, to be gone before by others. */
+  public static SamplingParamsBuilder of(SamplingParams params) {
+    SamplingParamsBuilder builder = new SamplingParamsBuilder();
+    params.maxTokens().ifPresent(builder::maxTokens);
+    params.logprobs().ifPresent(builder::logprobs);
+    return builder
+        .minTokens(params.minTokens())
+        .temperature(params.temperature())
+        .topP(params.topP())
+        .topK(params.topK())
+        .minP(params.minP())
+        .repetitionPenalty(params.repetitionPenalty())
+        .presencePenalty(params.presencePenalty())
+        .frequencyPenalty(params.frequencyPenalty())
+        .seed(params.seed())
+        .stop(params.stop())
+        .stopTokenIds(params.stopTokenIds())
+        .ignoreEos(params.ignoreEos())
+        .n(params.n());
+  }
+
   public SamplingParamsBuilder maxTokens(int value) {
     maxTokens = value;
     return this;

@@ -12,18 +12,8 @@ import org.junit.jupiter.api.Test;
 class TestPackageDependencies {
   private static final List<String> ORDER =
       List.of(
-          "config",
-          "storage",
-          "arrow",
-          "source",
-          "plan",
-          "sink",
-          "ledger",
-          "plugin",
-          "job",
-          "api",
-          "sql",
-          "cli");
+          "config", "storage", "arrow", "source", "plan", "sink", "ledger", "plugin", "job", "api",
+          "sql", "cli");
 
   private static final JavaClasses CLASSES =
       new ClassFileImporter()

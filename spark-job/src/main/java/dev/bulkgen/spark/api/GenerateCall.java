@@ -19,6 +19,7 @@ import dev.bulkgen.spark.job.GenerateJob;
 import dev.bulkgen.spark.job.JobConsole;
 import dev.bulkgen.spark.job.JobReport;
 import dev.bulkgen.spark.ledger.Ledger;
+import dev.bulkgen.spark.sink.ShardFormat;
 import dev.bulkgen.spark.source.DataFrameInput;
 import dev.bulkgen.spark.source.PromptInput;
 import dev.bulkgen.spark.storage.ModelCache;
@@ -169,7 +170,7 @@ final class GenerateCall {
     }
 
     Dataset<Row> read() {
-      return caller.read().parquet(run().output());
+      return caller.read().format(ShardFormat.of(settings).sparkFormat()).load(run().output());
     }
   }
 }

@@ -16,6 +16,7 @@ import dev.bulkgen.spark.config.SettingCatalogue;
 import dev.bulkgen.spark.job.GenerateJob;
 import dev.bulkgen.spark.job.JobConsole;
 import dev.bulkgen.spark.job.JobReport;
+import dev.bulkgen.spark.sink.ShardFormat;
 import dev.bulkgen.spark.storage.ModelCache;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -131,7 +132,11 @@ final class GenerateCommand implements Callable<Integer> {
     console.out().println("Report");
     console.out().print(report.render());
     String output = settings.output().path();
-    console.out().printf("Results are in %s: spark.read.parquet(\"%s\")%n", output, output);
+    console
+        .out()
+        .printf(
+            "Results are in %s: spark.read.format(\"%s\").load(\"%s\")%n",
+            output, ShardFormat.of(settings).sparkFormat(), output);
     report.requireDone(settings.run().maxErrorRate());
     return ExitCode.DONE;
   }

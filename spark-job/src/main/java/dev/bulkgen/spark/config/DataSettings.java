@@ -8,6 +8,11 @@ import java.util.List;
 public final class DataSettings {
   public static final Setting<String> INPUT =
       Setting.text("input", "path", "Prompts: a file or a folder.");
+  public static final Setting<String> INPUT_TABLE =
+      Setting.text(
+          "input-table",
+          "table",
+          "Prompts: a table or view of Spark's catalogs, in place of files.");
   public static final Setting<String> OUTPUT =
       Setting.text("output", "path", "Folder for the result dataset.");
   public static final Setting<InputFormat> INPUT_FORMAT =
@@ -37,19 +42,28 @@ public final class DataSettings {
   public static final Setting<String> ID_COLUMN =
       Setting.text("id-column", "column", "Column that names a row; must be unique.")
           .withDescribedDefault("a hash of the row");
+  public static final Setting<String> SAMPLING_PARAMS_COLUMN =
+      Setting.text(
+              "sampling-params-column",
+              "column",
+              "Column with a row's own sampling settings: a struct, a map or JSON text.")
+          .withDescribedDefault("none");
   public static final Setting<String> ANSWER_COLUMN =
       Setting.text(
           "answer-column",
           "column",
           "Column with the expected answer; the report counts texts that begin with it.");
+  public static final Setting<OutputFormat> OUTPUT_FORMAT =
+      Setting.choice("output-format", OutputFormat.class, "Format of the result.")
+          .withDefault("parquet");
   public static final Setting<String> OUTPUT_COLUMN =
       Setting.text("output-column", "column", "Name of the column with the generated text.")
           .withDefault("generated_text");
   public static final Setting<Boolean> TOKEN_IDS =
       Setting.flag("token-ids", "Add the column token_ids.").withDefault("false");
   public static final Setting<Compression> COMPRESSION =
-      Setting.choice("compression", Compression.class, "Compression of the result's Parquet files.")
-          .withDefault("zstd");
+      Setting.choice("compression", Compression.class, "Compression of the result's files.")
+          .withDescribedDefault("zstd for parquet, else uncompressed");
   public static final Setting<Integer> LIMIT =
       Setting.integer("limit", 1, Integer.MAX_VALUE, "Only the first N rows.")
           .withDescribedDefault("all");
@@ -58,6 +72,7 @@ public final class DataSettings {
   public static final List<Setting<?>> ALL =
       List.of(
           INPUT,
+          INPUT_TABLE,
           OUTPUT,
           INPUT_FORMAT,
           PROMPT_COLUMN,
@@ -66,7 +81,9 @@ public final class DataSettings {
           SYSTEM_PROMPT,
           CHAT,
           ID_COLUMN,
+          SAMPLING_PARAMS_COLUMN,
           ANSWER_COLUMN,
+          OUTPUT_FORMAT,
           OUTPUT_COLUMN,
           TOKEN_IDS,
           COMPRESSION,

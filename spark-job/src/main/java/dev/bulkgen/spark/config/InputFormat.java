@@ -5,6 +5,8 @@ public enum InputFormat {
   AUTO,
   JSONL,
   PARQUET,
+  ARROW,
   CSV,
-  TEXT
+  TEXT,
+  OPENAI_BATCH
 }

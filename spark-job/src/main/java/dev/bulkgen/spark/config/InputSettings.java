@@ -3,15 +3,36 @@ package dev.bulkgen.spark.config;
 import java.util.Optional;
 import java.util.OptionalLong;
 
-/** Where the rows come from and what in them is the prompt. */
+/**
+ * Where the rows come from and what in them is the prompt.
+ *
+ * @param path of files; of a table it is where its rows are written down
+ * @param table of Spark's catalogs, in place of files
+ */
 public record InputSettings(
     String path,
+    Optional<String> table,
     InputFormat format,
     PromptForm form,
     Optional<String> systemPrompt,
     Optional<String> idColumn,
     Optional<String> answerColumn,
+    Optional<String> samplingColumn,
     OptionalLong limit) {
+
+  /** The same rows, written down as Parquet. */
+  public InputSettings writtenDown(String folder) {
+    return new InputSettings(
+        folder,
+        table,
+        InputFormat.PARQUET,
+        form,
+        systemPrompt,
+        idColumn,
+        answerColumn,
+        samplingColumn,
+        limit);
+  }
 
   /** What a row's prompt is made of. */
   public sealed interface PromptForm {
@@ -21,6 +42,9 @@ public record InputSettings(
     record MessagesColumn(String name) implements PromptForm {}
 
     record Template(String text, Wrapping wrapping) implements PromptForm {}
+
+    /** The body of a request of an OpenAI batch file. */
+    record RequestBody() implements PromptForm {}
   }
 
   /** Whether a prompt goes to the model as it is or as a user message. */

@@ -29,6 +29,7 @@ import java.util.OptionalLong;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -84,8 +85,10 @@ public final class JobSettingsReader {
    */
   public static JobSettings read(Settings given, GenerationDefaults model, Mistakes mistakes) {
     JobSettingsReader reader = new JobSettingsReader(given, mistakes);
-    reader.require(EngineSettings.MODEL, DataSettings.INPUT, DataSettings.OUTPUT);
+    reader.require(EngineSettings.MODEL, DataSettings.OUTPUT);
+    reader.requireOneInput();
     reader.checkMaster();
+    reader.checkCompression();
     PromptForm form = reader.promptForm();
     Map<String, String> sparkConf = reader.sparkConf();
     SamplingParams sampling = reader.sampling(model);
@@ -108,6 +111,16 @@ public final class JobSettingsReader {
     }
   }
 
+  private void requireOneInput() {
+    if (given.find(DataSettings.INPUT_TABLE).isEmpty()) {
+      require(DataSettings.INPUT);
+    } else if (given.find(DataSettings.INPUT).isPresent()) {
+      mistakes.invalid("give one of input and input-table");
+    } else if (given.value(DataSettings.INPUT_FORMAT) == InputFormat.OPENAI_BATCH) {
+      mistakes.invalid("input-table: a batch file is a file; give --input");
+    }
+  }
+
   private void checkMaster() {
     String master = given.value(ExecutionSettings.MASTER);
     if (master.startsWith("local")
@@ -117,6 +130,22 @@ public final class JobSettingsReader {
     }
   }
 
+  private void checkCompression() {
+    OutputFormat format = given.value(DataSettings.OUTPUT_FORMAT);
+    given
+        .find(DataSettings.COMPRESSION)
+        .filter(compression -> !format.compressions().contains(compression))
+        .ifPresent(
+            compression ->
+                mistakes.invalid(
+                    "compression: output-format %s takes %s, not %s",
+                    Setting.spelling(format),
+                    format.compressions().stream()
+                        .map(Setting::spelling)
+                        .collect(Collectors.joining(", ")),
+                    Setting.spelling(compression)));
+  }
+
   private PromptForm promptForm() {
     boolean chat =
         given.value(DataSettings.CHAT) || given.find(DataSettings.SYSTEM_PROMPT).isPresent();
@@ -124,6 +153,9 @@ public final class JobSettingsReader {
     Optional<String> messages = given.find(DataSettings.MESSAGES_COLUMN);
     Optional<String> template = given.find(DataSettings.PROMPT_TEMPLATE);
     Optional<String> column = given.find(DataSettings.PROMPT_COLUMN);
+    if (given.value(DataSettings.INPUT_FORMAT) == InputFormat.OPENAI_BATCH) {
+      return requestBody();
+    }
     if (Stream.of(messages, template, column).filter(Optional::isPresent).count() > 1) {
       mistakes.invalid("give one of prompt-column, messages-column and prompt-template");
     }
@@ -131,6 +163,31 @@ public final class JobSettingsReader {
         .<PromptForm>map(PromptForm.MessagesColumn::new)
         .or(() -> template.map(text -> new PromptForm.Template(text, wrapping)))
         .orElseGet(() -> new PromptForm.Column(column, wrapping));
+  }
+
+  private PromptForm requestBody() {
+    for (Setting<?> setting :
+        List.of(
+            DataSettings.PROMPT_COLUMN,
+            DataSettings.MESSAGES_COLUMN,
+            DataSettings.PROMPT_TEMPLATE,
+            DataSettings.SAMPLING_PARAMS_COLUMN)) {
+      if (given.find(setting).isPresent()) {
+        mistakes.invalid(
+            "%s: the requests of an openai-batch input say it themselves", setting.name());
+      }
+    }
+    if (given.value(DataSettings.CHAT)) {
+      mistakes.invalid("chat: the requests of an openai-batch input say it by their url");
+    }
+    return new PromptForm.RequestBody();
+  }
+
+  /** Requests have names; by them their file is read again. */
+  private Optional<String> idColumn() {
+    return given.value(DataSettings.INPUT_FORMAT) == InputFormat.OPENAI_BATCH
+        ? given.find(DataSettings.ID_COLUMN).or(() -> Optional.of("custom_id"))
+        : given.find(DataSettings.ID_COLUMN);
   }
 
   private Map<String, String> sparkConf() {
@@ -157,23 +214,28 @@ public final class JobSettingsReader {
 
   private InputSettings input(PromptForm form) {
     return new InputSettings(
-        given.value(DataSettings.INPUT),
+        given.find(DataSettings.INPUT).orElse(""),
+        given.find(DataSettings.INPUT_TABLE),
         given.value(DataSettings.INPUT_FORMAT),
         form,
         given.find(DataSettings.SYSTEM_PROMPT),
-        given.find(DataSettings.ID_COLUMN),
+        idColumn(),
         given.find(DataSettings.ANSWER_COLUMN),
+        given.find(DataSettings.SAMPLING_PARAMS_COLUMN),
         given.find(DataSettings.LIMIT).map(OptionalLong::of).orElseGet(OptionalLong::empty));
   }
 
   private OutputSettings output() {
     return new OutputSettings(
         given.value(DataSettings.OUTPUT),
+        given.value(DataSettings.OUTPUT_FORMAT),
+        given
+            .find(DataSettings.COMPRESSION)
+            .orElse(given.value(DataSettings.OUTPUT_FORMAT).compressions().get(0)),
         given.value(DataSettings.OUTPUT_COLUMN),
         given.value(DataSettings.TOKEN_IDS)
             ? TokenIdColumn.ALWAYS
-            : TokenIdColumn.WHEN_PROMPT_IS_IDS,
-        given.value(DataSettings.COMPRESSION));
+            : TokenIdColumn.WHEN_PROMPT_IS_IDS);
   }
 
   private RunSettings run(Map<String, String> sparkConf) {

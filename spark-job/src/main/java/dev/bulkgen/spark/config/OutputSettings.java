@@ -1,14 +1,19 @@
 package dev.bulkgen.spark.config;
 
-/** Where results go and which columns they have. */
+/** Where results go and how they are laid out. */
 public record OutputSettings(
-    String path, String textColumn, TokenIdColumn tokenIds, Compression compression) {
+    String path,
+    OutputFormat format,
+    Compression compression,
+    String textColumn,
+    TokenIdColumn tokenIds) {
 
-  /** Of the Parquet pages. */
+  /** Of Parquet's pages or of Arrow's batches. */
   public enum Compression {
     ZSTD,
     SNAPPY,
     GZIP,
+    LZ4,
     UNCOMPRESSED
   }
 

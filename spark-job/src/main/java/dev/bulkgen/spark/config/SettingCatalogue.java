@@ -26,6 +26,7 @@ public final class SettingCatalogue {
           EngineSettings.THREADS,
           EngineSettings.DEVICE,
           DataSettings.INPUT,
+          DataSettings.INPUT_TABLE,
           DataSettings.OUTPUT);
 
   private static final Map<String, String> PLACEHOLDERS =
@@ -33,6 +34,7 @@ public final class SettingCatalogue {
           Map.entry("model", "DIR"),
           Map.entry("path", "PATH"),
           Map.entry("column", "NAME"),
+          Map.entry("table", "NAME"),
           Map.entry("text", "TEXT"),
           Map.entry("url", "URL"),
           Map.entry("kv-cache", "POLICY"),

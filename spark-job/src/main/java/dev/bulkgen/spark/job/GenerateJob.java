@@ -4,6 +4,7 @@ import dev.bulkgen.engine.MemoryPlanner;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelFolder;
+import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.RunSettings;
 import dev.bulkgen.spark.ledger.FrozenSettings;
@@ -16,6 +17,7 @@ import dev.bulkgen.spark.plugin.EngineSpec;
 import dev.bulkgen.spark.sink.ShardFormat;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;
+import dev.bulkgen.spark.source.DataFrameInput;
 import dev.bulkgen.spark.source.PromptInput;
 import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.source.PromptSource;
@@ -43,7 +45,7 @@ public final class GenerateJob {
   private final Supplier<PromptInput> source;
 
   public GenerateJob(SparkSession session, JobSettings settings, JobConsole console) {
-    this(session, settings, console, () -> PromptInput.files(session, settings.input()));
+    this(session, settings, console, () -> input(session, settings));
   }
 
   /**
@@ -58,6 +60,22 @@ public final class GenerateJob {
     this.settings = settings;
     this.console = console;
     this.source = source;
+  }
+
+  private static PromptInput input(SparkSession session, JobSettings settings) {
+    InputSettings input = settings.input();
+    if (input.table().isEmpty()) {
+      return PromptInput.files(session, input);
+    }
+    if (settings.run().mode() == RunSettings.Mode.DRY_RUN) {
+      throw BulkgenException.of(
+          ErrorCode.SETTING_INVALID,
+          "dry-run: the rows of a table are written down before they are planned; give files, or"
+              + " leave it out");
+    }
+    String folder =
+        Ledger.inputFolder(new org.apache.hadoop.fs.Path(settings.output().path())).toString();
+    return DataFrameInput.table(session, input.table().get(), input.writtenDown(folder));
   }
 
   /**
@@ -97,8 +115,7 @@ public final class GenerateJob {
                   () -> freeze(folder, fresh.orElseGet(() -> input.freeze(ledger.storage()))));
       input.release(ledger.storage());
       ShardIdentity identity =
-          new ShardIdentity(
-              plan.digest(), settings.digest(modelDigest), ShardFormat.of(settings.output()));
+          new ShardIdentity(plan.digest(), settings.digest(modelDigest), ShardFormat.of(settings));
       EngineSpec engine = EngineSpec.of(settings.values(), spark.master(), modelDigest);
       TaskSettings task =
           TaskSettings.of(

@@ -13,6 +13,7 @@ import dev.bulkgen.spark.plugin.EngineGateway;
 import dev.bulkgen.spark.plugin.LiveProgress;
 import dev.bulkgen.spark.sink.RowOutcome;
 import dev.bulkgen.spark.source.PromptReader;
+import dev.bulkgen.spark.source.RowRequest;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
@@ -37,7 +38,7 @@ final class UnitRun implements AutoCloseable {
   private static final long KILL_CHECK_MILLIS = 200;
 
   private record Finished(
-      CompletableFuture<List<Completion>> future, long ordinal, InternalRow input) {}
+      CompletableFuture<List<Completion>> future, long ordinal, String key, InternalRow input) {}
 
   private final EngineGateway engine;
   private final PromptReader prompts;
@@ -96,24 +97,27 @@ final class UnitRun implements AutoCloseable {
 
   private void begin(UnsafeRow row) {
     long ordinal = row.getLong(PlanSchema.ORDINAL);
+    String key = row.getUTF8String(PlanSchema.KEY).toString();
     if (!row.isNullAt(PlanSchema.ERROR)) {
       String message = row.getUTF8String(PlanSchema.ERROR).toString();
-      end(ordinal, new RowOutcome.Failed(null, ErrorCode.ROW_MALFORMED.name(), message));
+      end(ordinal, new RowOutcome.Failed(key, null, ErrorCode.ROW_MALFORMED.name(), message));
       return;
     }
     InternalRow input = row.getStruct(PlanSchema.ROW, inputColumns).copy();
-    String key = row.getUTF8String(PlanSchema.KEY).toString();
     CompletableFuture<List<Completion>> future;
     try {
-      Prompt prompt = prompts.read(input).at(task.begun());
-      future = engine.submit(new GenerateRequest(key, prompt, params, Optional.of(prefixes)));
+      RowRequest asked = prompts.request(input);
+      Prompt prompt = asked.prompt().at(task.begun());
+      future =
+          engine.submit(
+              new GenerateRequest(key, prompt, asked.params(params), Optional.of(prefixes)));
     } catch (BulkgenException e) {
       throwIfKilled();
-      end(ordinal, failed(input, e));
+      end(ordinal, failed(key, input, e));
       return;
     }
     inFlight.add(future);
-    future.whenComplete((done, error) -> finished.add(new Finished(future, ordinal, input)));
+    future.whenComplete((done, error) -> finished.add(new Finished(future, ordinal, key, input)));
   }
 
   private void drain() {
@@ -130,22 +134,22 @@ final class UnitRun implements AutoCloseable {
     }
     inFlight.remove(done.future());
     try {
-      end(done.ordinal(), new RowOutcome.Generated(done.input(), done.future().join()));
+      end(done.ordinal(), new RowOutcome.Generated(done.key(), done.input(), done.future().join()));
     } catch (CompletionException e) {
       if (!(e.getCause() instanceof BulkgenException known)) {
         throw new BulkgenException(
             ErrorCode.INTERNAL, "the engine failed: " + e.getCause(), e.getCause());
       }
-      end(done.ordinal(), failed(done.input(), known));
+      end(done.ordinal(), failed(done.key(), done.input(), known));
     }
   }
 
   /** Errors of a row end in the row; all others end the task. */
-  private static RowOutcome failed(InternalRow input, BulkgenException e) {
+  private static RowOutcome failed(String key, InternalRow input, BulkgenException e) {
     if (e.kind() != ErrorKind.DATA) {
       throw e;
     }
-    return new RowOutcome.Failed(input, e.code().name(), e.getMessage());
+    return new RowOutcome.Failed(key, input, e.code().name(), e.getMessage());
   }
 
   private void end(long ordinal, RowOutcome outcome) {

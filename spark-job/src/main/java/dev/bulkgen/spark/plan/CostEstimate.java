@@ -10,6 +10,7 @@ import static org.apache.spark.sql.functions.to_json;
 import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.config.InputSettings.PromptForm;
 import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.source.BatchRequest;
 import dev.bulkgen.spark.source.PromptTable;
 import dev.bulkgen.spark.source.RowTemplate;
 import org.apache.spark.sql.Column;
@@ -47,6 +48,9 @@ final class CostEstimate {
         sum = sum.plus(coalesce(column(name, table), lit(0)));
       }
       return sum;
+    }
+    if (form instanceof PromptForm.RequestBody) {
+      return column(BatchRequest.BODY, table);
     }
     String usual = table.format().equals("text") ? "text" : "prompt";
     return column(((PromptForm.Column) form).name().orElse(usual), table);

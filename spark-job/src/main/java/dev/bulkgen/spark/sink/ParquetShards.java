@@ -13,6 +13,11 @@ import org.apache.hadoop.fs.Path;
 record ParquetShards(Compression compression) implements ShardFormat {
 
   @Override
+  public String sparkFormat() {
+    return "parquet";
+  }
+
+  @Override
   public String extension() {
     return ".parquet";
   }
@@ -26,7 +31,7 @@ record ParquetShards(Compression compression) implements ShardFormat {
             place.file(),
             place.storage().configuration(),
             schema.type(),
-            compression.name(),
+            compression == Compression.LZ4 ? "LZ4_RAW" : compression.name(),
             values));
   }
 

@@ -6,13 +6,17 @@ import org.apache.spark.sql.catalyst.InternalRow;
 
 /** How an input row ended (P2): with its samples, or with one error. */
 public sealed interface RowOutcome {
+  /** What the row is called, whatever run it is in. */
+  String key();
+
   /** The user's columns; null for a row that could not be read. */
   InternalRow input();
 
   /**
    * @param completions by sample index
    */
-  record Generated(InternalRow input, List<Completion> completions) implements RowOutcome {
+  record Generated(String key, InternalRow input, List<Completion> completions)
+      implements RowOutcome {
     public Generated {
       completions = List.copyOf(completions);
     }
@@ -21,5 +25,5 @@ public sealed interface RowOutcome {
   /**
    * @param code an {@code ErrorCode}'s name
    */
-  record Failed(InternalRow input, String code, String message) implements RowOutcome {}
+  record Failed(String key, InternalRow input, String code, String message) implements RowOutcome {}
 }

@@ -1,6 +1,7 @@
 package dev.bulkgen.spark.sink;
 
 import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.OutputSettings;
 import dev.bulkgen.spark.storage.Storage;
 import java.io.Serializable;
@@ -15,11 +16,21 @@ import org.apache.hadoop.fs.Path;
  * not at all, is the same to the byte on a second attempt, and carries the values that say what it
  * is and a checksum over every byte.
  */
-public sealed interface ShardFormat extends Serializable permits ParquetShards {
+public sealed interface ShardFormat extends Serializable
+    permits ParquetShards, ArrowShards, JsonShards, OpenAiShards {
 
-  static ShardFormat of(OutputSettings settings) {
-    return new ParquetShards(settings.compression());
+  static ShardFormat of(JobSettings settings) {
+    OutputSettings output = settings.output();
+    return switch (output.format()) {
+      case PARQUET -> new ParquetShards(output.compression());
+      case ARROW -> new ArrowShards(output.compression());
+      case JSONL -> new JsonShards();
+      case OPENAI_BATCH -> OpenAiShards.of(settings);
+    };
   }
+
+  /** What Spark reads the shards by: {@code spark.read().format(…)}. */
+  String sparkFormat();
 
   /** Of the shard's name, with its dot. */
   String extension();

@@ -11,10 +11,16 @@ import org.apache.hadoop.fs.Path;
  * @param name the same for every attempt
  * @param attempt tells this attempt's temporary files from another's
  */
-public record ShardPlace(Storage storage, Path folder, String name, String attempt) {
+public record ShardPlace(
+    Storage storage, Path folder, String name, String attempt, ShardIdentity identity) {
 
   /** The shard's own file. */
   StagedFile file() {
-    return new StagedFile(storage, folder, name, attempt);
+    return file(name);
+  }
+
+  /** Another file of the shard's, below the output folder. */
+  StagedFile file(String other) {
+    return new StagedFile(storage, folder, other, attempt);
   }
 }

@@ -50,7 +50,7 @@ public final class ShardWriter implements Closeable {
         identity
             .format()
             .open(
-                new ShardPlace(storage, folder, identity.fileName(unit), attempt),
+                new ShardPlace(storage, folder, identity.fileName(unit), attempt, identity),
                 schema,
                 this::values);
   }

@@ -49,6 +49,21 @@ public final class DataFrameInput implements PromptInput {
     this.settings = settings;
   }
 
+  /**
+   * The rows of a table or view.
+   *
+   * @throws BulkgenException INPUT_NOT_FOUND if Spark's catalogs do not know it
+   */
+  public static DataFrameInput table(SparkSession session, String table, InputSettings settings) {
+    try {
+      return new DataFrameInput(session.table(table), Optional.empty(), settings);
+    } catch (Exception e) {
+      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
+      throw new BulkgenException(
+          ErrorCode.INPUT_NOT_FOUND, "input-table " + table + ": " + e.getMessage(), e);
+    }
+  }
+
   @Override
   public StructType schema() {
     return rows.schema();

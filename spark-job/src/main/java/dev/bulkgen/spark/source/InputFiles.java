@@ -20,9 +20,18 @@ import org.apache.hadoop.fs.Path;
 /** The files under an input path: those that Spark would read, found before Spark is asked. */
 final class InputFiles {
   private static final Map<String, String> FORMATS =
-      Map.of(
-          "jsonl", "jsonl", "ndjson", "jsonl", "json", "jsonl", "parquet", "parquet", "csv", "csv",
-          "txt", "text", "text", "text");
+      Map.ofEntries(
+          Map.entry("jsonl", "jsonl"),
+          Map.entry("ndjson", "jsonl"),
+          Map.entry("json", "jsonl"),
+          Map.entry("parquet", "parquet"),
+          Map.entry("arrow", "arrow"),
+          Map.entry("arrows", "arrow"),
+          Map.entry("feather", "arrow"),
+          Map.entry("ipc", "arrow"),
+          Map.entry("csv", "csv"),
+          Map.entry("txt", "text"),
+          Map.entry("text", "text"));
   private static final Set<String> COMPRESSIONS = Set.of("gz", "bz2", "zst", "lz4", "snappy");
 
   private final String path;
@@ -83,7 +92,8 @@ final class InputFiles {
       if (format == null) {
         throw BulkgenException.of(
             ErrorCode.INPUT_INVALID,
-            "the extension of %s tells no format: give --input-format jsonl, parquet, csv or text",
+            "the extension of %s tells no format: give --input-format jsonl, parquet, arrow, csv, text"
+                + " or openai-batch",
             file.getPath());
       }
       formats.add(format);

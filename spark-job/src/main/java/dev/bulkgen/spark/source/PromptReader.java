@@ -7,6 +7,7 @@ import dev.bulkgen.engine.Prompt;
 import dev.bulkgen.engine.Prompt.Message;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
 import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.config.InputSettings.PromptForm;
 import dev.bulkgen.spark.config.InputSettings.Wrapping;
@@ -38,16 +39,24 @@ public final class PromptReader {
     record MessageJson(int column, String name) implements Plan {}
 
     record Template(RowTemplate template) implements Plan {}
+
+    record Request(int method, int url, int body) implements Plan {}
   }
 
   private final Plan plan;
   private final Wrapping wrapping;
   private final Optional<String> systemPrompt;
+  private final Optional<SamplingColumn> sampling;
 
-  private PromptReader(Plan plan, Wrapping wrapping, Optional<String> systemPrompt) {
+  private PromptReader(
+      Plan plan,
+      Wrapping wrapping,
+      Optional<String> systemPrompt,
+      Optional<SamplingColumn> sampling) {
     this.plan = plan;
     this.wrapping = wrapping;
     this.systemPrompt = systemPrompt;
+    this.sampling = sampling;
   }
 
   /**
@@ -57,18 +66,31 @@ public final class PromptReader {
   public static PromptReader create(InputSettings settings, String format, StructType schema) {
     Columns columns = new Columns(schema);
     PromptForm form = settings.form();
+    Plan plan;
+    Wrapping wrapping = Wrapping.PLAIN;
     if (form instanceof PromptForm.MessagesColumn messages) {
-      Plan plan = messagesPlan(columns, messages.name());
-      return new PromptReader(plan, Wrapping.CHAT, settings.systemPrompt());
+      plan = messagesPlan(columns, messages.name());
+      wrapping = Wrapping.CHAT;
+    } else if (form instanceof PromptForm.Template template) {
+      plan = new Plan.Template(RowTemplate.parse(template.text(), schema));
+      wrapping = template.wrapping();
+    } else if (form instanceof PromptForm.RequestBody) {
+      plan =
+          new Plan.Request(
+              schema.fieldIndex(BatchRequest.METHOD),
+              schema.fieldIndex(BatchRequest.URL),
+              schema.fieldIndex(BatchRequest.BODY));
+    } else {
+      PromptForm.Column column = (PromptForm.Column) form;
+      String name = column.name().orElse(format.equals("text") ? "text" : "prompt");
+      plan = promptPlan(columns, name, column.wrapping());
+      wrapping = column.wrapping();
     }
-    if (form instanceof PromptForm.Template template) {
-      Plan plan = new Plan.Template(RowTemplate.parse(template.text(), schema));
-      return new PromptReader(plan, template.wrapping(), settings.systemPrompt());
-    }
-    PromptForm.Column column = (PromptForm.Column) form;
-    String name = column.name().orElse(format.equals("text") ? "text" : "prompt");
     return new PromptReader(
-        promptPlan(columns, name, column.wrapping()), column.wrapping(), settings.systemPrompt());
+        plan,
+        wrapping,
+        settings.systemPrompt(),
+        settings.samplingColumn().map(name -> SamplingColumn.of(columns, name)));
   }
 
   private static Plan promptPlan(Columns columns, String name, Wrapping wrapping) {
@@ -135,9 +157,27 @@ public final class PromptReader {
   }
 
   /**
-   * @throws BulkgenException of kind DATA: PROMPT_EMPTY, PROMPT_INVALID
+   * The row's prompt, with the sampling settings it brings itself.
+   *
+   * @throws BulkgenException of kind DATA: PROMPT_EMPTY, PROMPT_INVALID, REQUEST_INVALID
    */
-  public Prompt read(InternalRow row) {
+  public RowRequest request(InternalRow row) {
+    if (plan instanceof Plan.Request request) {
+      RowRequest asked =
+          BatchRequest.read(
+              row.getUTF8String(request.method()).toString(),
+              row.getUTF8String(request.url()).toString(),
+              row.getUTF8String(request.body()).toString());
+      return asked.prompt() instanceof Prompt.Messages chat
+          ? new RowRequest(chat(chat.messages()), asked.sampling())
+          : asked;
+    }
+    SamplingParamsBuilder own =
+        sampling.map(column -> column.read(row)).orElseGet(SamplingParamsBuilder::new);
+    return new RowRequest(read(row), own);
+  }
+
+  private Prompt read(InternalRow row) {
     if (plan instanceof Plan.Text text) {
       return wrap(text(row, text.column(), "column '" + text.name() + "'"));
     }

@@ -14,8 +14,10 @@ import static org.apache.spark.sql.functions.when;
 import dev.bulkgen.config.Setting;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.arrow.ArrowIpcFormat;
 import dev.bulkgen.spark.config.InputFormat;
 import dev.bulkgen.spark.config.InputSettings;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -44,6 +46,12 @@ public final class PromptSource {
       udf((UDF1<byte[], String>) JsonLine::problem, DataTypes.StringType);
   private static final UserDefinedFunction ENCODING_PROBLEM =
       udf((UDF1<byte[], String>) JsonLine::encodingProblem, DataTypes.StringType);
+  private static final UserDefinedFunction REQUEST_PROBLEM =
+      udf((UDF1<byte[], String>) PromptSource::requestProblem, DataTypes.StringType);
+  private static final UserDefinedFunction REQUEST_COLUMNS =
+      udf(
+          (UDF1<byte[], String[]>) line -> BatchRequest.columns(text(line)),
+          DataTypes.createArrayType(DataTypes.StringType));
   private static final String CORRUPT = "_bulkgen_corrupt";
   private static final String TEXT = "text";
 
@@ -81,11 +89,22 @@ public final class PromptSource {
           case "jsonl" -> jsonLines();
           case "csv" -> csv();
           case "text" -> textLines();
-          default -> parquet();
+          case "openai-batch" -> requests();
+          case "arrow" -> records(session.read().format(ArrowIpcFormat.NAME).load(settings.path()));
+          default -> records(session.read().parquet(settings.path()));
         };
     StructType inputSchema = (StructType) rows.schema().apply(PromptTable.ROW).dataType();
     refuseAmbiguousNames(inputSchema);
     return new PromptTable(rows, inputSchema, format, files.digest());
+  }
+
+  private static String requestProblem(byte[] line) {
+    String problem = JsonLine.problem(line);
+    return problem == null ? BatchRequest.problem(text(line)) : problem;
+  }
+
+  private static String text(byte[] line) {
+    return new String(line, StandardCharsets.UTF_8);
   }
 
   private BulkgenException unreadable(Exception e) {
@@ -104,7 +123,7 @@ public final class PromptSource {
 
   private Dataset<Row> jsonLines() {
     Dataset<Row> lines =
-        placed(session.read().text(settings.path()), col("value").cast("binary").as("bytes"))
+        lines()
             .withColumn("blank", expr("length(trim(cast(bytes as string))) = 0"))
             .withColumn(
                 PromptTable.REASON, when(not(col("blank")), LINE_PROBLEM.apply(col("bytes"))));
@@ -135,6 +154,29 @@ public final class PromptSource {
         when(col(PromptTable.REASON).isNotNull(), col(PromptTable.REASON))
             .when(misfit, lit("a value does not fit its column's type"));
     return assemble(rows, reason, col("bytes").cast("string"), columns("parsed", schema));
+  }
+
+  /** One request a line; what its body asks is looked at where it is answered. */
+  private Dataset<Row> requests() {
+    Dataset<Row> lines =
+        lines()
+            .withColumn("blank", expr("length(trim(cast(bytes as string))) = 0"))
+            .withColumn(
+                PromptTable.REASON, when(not(col("blank")), REQUEST_PROBLEM.apply(col("bytes"))))
+            .withColumn(
+                "request",
+                when(
+                    col(PromptTable.REASON).isNull().and(not(col("blank"))),
+                    REQUEST_COLUMNS.apply(col("bytes"))));
+    List<Column> columns = new ArrayList<>();
+    for (String name : BatchRequest.SCHEMA.fieldNames()) {
+      columns.add(col("request").getItem(columns.size()).as(name));
+    }
+    return assemble(lines, col(PromptTable.REASON), col("bytes").cast("string"), columns);
+  }
+
+  private Dataset<Row> lines() {
+    return placed(session.read().text(settings.path()), col("value").cast("binary").as("bytes"));
   }
 
   private BulkgenException noJsonObject(Dataset<Row> lines) {
@@ -169,9 +211,7 @@ public final class PromptSource {
   }
 
   private Dataset<Row> textLines() {
-    Dataset<Row> lines =
-        placed(session.read().text(settings.path()), col("value").cast("binary").as("bytes"))
-            .withColumn("blank", expr("length(bytes) = 0"));
+    Dataset<Row> lines = lines().withColumn("blank", expr("length(bytes) = 0"));
     Column reason = ENCODING_PROBLEM.apply(col("bytes"));
     Column text = make_valid_utf8(col("bytes").cast("string"));
     return assemble(lines, reason, col("bytes").cast("string"), List.of(text.as(TEXT)));
@@ -205,8 +245,7 @@ public final class PromptSource {
         .option("mode", "PERMISSIVE");
   }
 
-  private Dataset<Row> parquet() {
-    Dataset<Row> records = session.read().parquet(settings.path());
+  private Dataset<Row> records(Dataset<Row> records) {
     StructType schema = records.schema();
     Dataset<Row> rows =
         placed(records, struct(quoted(schema)).as("record")).withColumn("blank", lit(false));

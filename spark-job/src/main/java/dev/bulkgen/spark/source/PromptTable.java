@@ -10,7 +10,7 @@ import org.apache.spark.sql.types.StructType;
  *
  * @param rows with the columns below
  * @param inputSchema of the user's columns, all of them nullable
- * @param format jsonl, parquet, csv or text
+ * @param format jsonl, parquet, arrow, csv, text or openai-batch
  * @param digest of the input files' names, sizes and times: tells a changed input on a resume
  */
 public record PromptTable(Dataset<Row> rows, StructType inputSchema, String format, String digest) {
@@ -39,6 +39,6 @@ public record PromptTable(Dataset<Row> rows, StructType inputSchema, String form
 
   /** Whether a row's place in its file is a line number. */
   public boolean hasLines() {
-    return format.equals("jsonl") || format.equals("text");
+    return List.of("jsonl", "text", "openai-batch").contains(format);
   }
 }

@@ -21,6 +21,7 @@ import dev.bulkgen.spark.config.SettingCatalogue;
 import dev.bulkgen.spark.plugin.EngineHolder;
 import dev.bulkgen.spark.plugin.EngineSpec;
 import dev.bulkgen.spark.source.PromptReader;
+import dev.bulkgen.spark.source.RowRequest;
 import dev.bulkgen.spark.storage.ModelCache;
 import java.io.Serializable;
 import java.time.Instant;
@@ -142,8 +143,10 @@ final class RowGenerator implements Serializable {
       Ready call = ready(settings);
       InternalRow row = new GenericInternalRow(new Object[] {UTF8String.fromString(prompt)});
       String key = Digest.sha256().add(prompt).hex();
+      RowRequest asked = call.prompts().request(row);
       GenerateRequest request =
-          new GenerateRequest(key, call.prompts().read(row).at(begun), call.settings().sampling());
+          new GenerateRequest(
+              key, asked.prompt().at(begun), asked.params(call.settings().sampling()));
       return EngineHolder.use(engine, opened -> await(opened.submit(request)));
     } catch (BulkgenException e) {
       throw new BulkgenException(

@@ -46,8 +46,9 @@ class TestConfFiles {
         assertEquals(setting.defaultValue(), settings.given(setting), setting.name());
       }
     }
-    // A job takes one of the three prompt forms, so two of the lines go.
-    String one = text.toString().replaceAll("(messages-column|prompt-template) = .*", "");
+    // A job takes one of the three prompt forms and one input, so three of the lines go.
+    String one =
+        text.toString().replaceAll("(messages-column|prompt-template|input-table) = .*", "");
     JobSettings job =
         JobSettingsReader.read(
             JobSettingsReader.reader().parse(one, "defaults"),

@@ -58,6 +58,33 @@ class TestJobSettingsReader {
     assertEquals(64, settings.engine().maxBatch());
   }
 
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "output-format=arrow compression=snappy | arrow takes uncompressed, zstd, lz4, not snappy",
+        "input-table=t | give one of input and input-table",
+        "input-format=openai-batch prompt-column=p chat=true | prompt-column: the requests",
+        "input-format=openai-batch sampling-params-column=p | sampling-params-column: the requests"
+      })
+  void testWhatDoesNotGoTogetherIsTold(String given, String message) {
+    Map<String, List<String>> values = with();
+    for (String pair : given.split(" ")) {
+      values.put(pair.split("=")[0], List.of(pair.split("=")[1]));
+    }
+    BulkgenException e = assertThrows(BulkgenException.class, () -> read(values));
+    assertEquals(ErrorCode.SETTING_INVALID, e.code());
+    assertTrue(e.getMessage().contains(message), e.getMessage());
+  }
+
+  @Test
+  void testCompressionFollowsTheFormat() {
+    assertEquals(OutputSettings.Compression.ZSTD, read(with()).output().compression());
+    assertEquals(
+        OutputSettings.Compression.UNCOMPRESSED,
+        read(with("output-format", "arrow")).output().compression());
+  }
+
   @Test
   void testEveryMistakeIsToldAtOnce() {
     Map<String, List<String>> wrong =

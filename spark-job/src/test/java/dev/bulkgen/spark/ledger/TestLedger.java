@@ -12,7 +12,7 @@ import dev.bulkgen.engine.Usage;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
-import dev.bulkgen.spark.config.OutputSettings;
+import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.RunSettings.ResumeMode;
 import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitSpec;
@@ -61,11 +61,7 @@ class TestLedger {
           DIGEST,
           DIGEST,
           ShardFormat.of(
-              new OutputSettings(
-                  "unused",
-                  "generated_text",
-                  OutputSettings.TokenIdColumn.WHEN_PROMPT_IS_IDS,
-                  OutputSettings.Compression.ZSTD)));
+              JobSettingsReader.read(Map.of("model", "m", "input", "in", "output", "unused"))));
   private static final UnitPlan PLAN =
       new UnitPlan(
           List.of(
@@ -145,7 +141,7 @@ class TestLedger {
       InternalRow input = new GenericInternalRow(new Object[] {UTF8String.fromString(text)});
       Completion completion =
           new Completion(0, "to " + text, new int[0], FinishReason.STOP, null, new Usage(4, 2, 0));
-      return new RowOutcome.Generated(input, List.of(completion));
+      return new RowOutcome.Generated(text, input, List.of(completion));
     }
   }
 
