@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.bulkgen.backend.SequenceStep.Kind;
 import dev.bulkgen.cache.CacheLayout;
@@ -22,9 +21,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestInfo;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -38,18 +35,6 @@ public abstract class AbstractTestPromptParts extends AbstractTestBackend {
   /** Streams of the property test; each takes a fraction of a second on a CPU. */
   protected int randomStreams() {
     return 25;
-  }
-
-  /** Whether the backend takes prompts in parts, shares and swaps. */
-  protected boolean takesParts() {
-    return true;
-  }
-
-  @BeforeEach
-  void requireParts(TestInfo test) {
-    boolean isOwn =
-        test.getTestMethod().orElseThrow().getDeclaringClass() == AbstractTestPromptParts.class;
-    assumeTrue(takesParts() || !isOwn, "this backend takes whole prompts only");
   }
 
   @ParameterizedTest

@@ -26,8 +26,8 @@ class TestCudaBackend extends AbstractTestPromptParts {
   }
 
   @Override
-  protected boolean takesParts() {
-    return false;
+  protected int randomStreams() {
+    return 3;
   }
 
   @Test

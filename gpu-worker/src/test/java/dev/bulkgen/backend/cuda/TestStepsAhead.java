@@ -1,13 +1,15 @@
 package dev.bulkgen.backend.cuda;
 
+import static dev.bulkgen.backend.cuda.TestTokenCounter.feed;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.backend.Backend;
+import dev.bulkgen.backend.BackendSession;
 import dev.bulkgen.backend.RandomModels;
-import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.backend.SequenceStep.Kind;
 import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.CachePolicy;
@@ -23,6 +25,7 @@ import dev.bulkgen.sampling.SamplingParamsBuilder;
 import dev.bulkgen.tensor.DType;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import java.util.Set;
@@ -61,23 +64,22 @@ class TestStepsAhead {
 
   /** Sequences that begin one after the other, in parts, and what each has drawn. */
   private static final class Rows {
-    final PartsSession session;
+    final BackendSession session;
     final List<SequenceCache> caches = new ArrayList<>();
     final List<Sampler> samplers = new ArrayList<>();
     final List<int[]> prompts = new ArrayList<>();
     final List<List<Integer>> tokens = new ArrayList<>();
 
-    Rows(PartsSession session) {
+    Rows(BackendSession session) {
       this.session = session;
-      session.wantsLogits = false;
       SamplingParams heldBack =
           new SamplingParamsBuilder().temperature(1).minTokens(9).stopTokenIds(allBut(7)).build();
       List<SamplingParams> params =
-          List.of(PartsSession.PENALIZED, heldBack, SamplingParams.GREEDY);
+          List.of(TestTokenCounter.PENALIZED, heldBack, SamplingParams.GREEDY);
       for (int i = 0; i < PROMPTS.length; i++) {
-        caches.add(session.sequence(i));
+        caches.add(session.newSequence());
         prompts.add(new SplittableRandom(i).ints(PROMPTS[i], 0, 66).toArray());
-        samplers.add(PartsSession.sampler(prompts.get(i), params.get(i)));
+        samplers.add(TestTokenCounter.sampler(prompts.get(i), params.get(i)));
         tokens.add(new ArrayList<>());
       }
     }
@@ -94,24 +96,26 @@ class TestStepsAhead {
     }
 
     /** The sequences of a step: prompts of two parts, the next sequence five steps later. */
-    List<SequenceStep> step(int number, boolean isAhead) {
-      List<SequenceStep> steps = new ArrayList<>();
+    List<BackendSession.Feed> step(int number, boolean isAhead) {
+      List<BackendSession.Feed> steps = new ArrayList<>();
       for (int i = 0; i < caches.size(); i++) {
         int own = number - 5 * i;
         int[] prompt = prompts.get(i);
         if (own == 0 || own == 1) {
           int end = own == 0 ? 32 : prompt.length;
-          steps.add(session.part(caches.get(i), prompt, end, samplers.get(i)));
+          Kind kind = own == 0 ? Kind.PROMPT_PART : Kind.PROMPT_END;
+          int[] part = Arrays.copyOfRange(prompt, caches.get(i).length(), end);
+          steps.add(feed(caches.get(i), samplers.get(i), kind, part));
         } else if (own > 1) {
           List<Integer> drawn = tokens.get(i);
           int[] token = isAhead ? new int[0] : new int[] {drawn.get(drawn.size() - 1)};
-          steps.add(session.decode(caches.get(i), samplers.get(i), token));
+          steps.add(feed(caches.get(i), samplers.get(i), Kind.DECODE, token));
         }
       }
       return steps;
     }
 
-    void take(List<SequenceStep> steps, StepOutput output) {
+    void take(List<BackendSession.Feed> steps, StepOutput output) {
       for (int s = 0; s < steps.size(); s++) {
         int row = caches.indexOf(steps.get(s).cache());
         if (output.sequences().get(s) instanceof StepOutput.Token token) {
@@ -127,10 +131,10 @@ class TestStepsAhead {
   void testStepsAheadGiveTheTokensOfStepsInTurn() {
     for (CachePolicy policy : List.of(CachePolicy.FP16, new CachePolicy.Kivi(2, 2, 16, 32, 0))) {
       List<List<Integer>> expected;
-      try (PartsSession session = session(policy)) {
+      try (BackendSession session = session(policy)) {
         Rows rows = new Rows(session);
         for (int number = 0; number < STEPS; number++) {
-          List<SequenceStep> steps = rows.step(number, false);
+          List<BackendSession.Feed> steps = rows.step(number, false);
           rows.take(steps, session.submit(steps).await());
         }
         expected = rows.tokens;
@@ -144,12 +148,12 @@ class TestStepsAhead {
   }
 
   private List<List<Integer>> ahead(CachePolicy policy) {
-    try (PartsSession session = session(policy)) {
+    try (BackendSession session = session(policy)) {
       Rows rows = new Rows(session);
-      Deque<List<SequenceStep>> submitted = new ArrayDeque<>();
+      Deque<List<BackendSession.Feed>> submitted = new ArrayDeque<>();
       Deque<Backend.PendingStep> pending = new ArrayDeque<>();
       for (int number = 0; number < STEPS; number++) {
-        List<SequenceStep> steps = rows.step(number, true);
+        List<BackendSession.Feed> steps = rows.step(number, true);
         submitted.add(steps);
         pending.add(session.submit(steps));
         if (pending.size() == 2) {
@@ -163,7 +167,7 @@ class TestStepsAhead {
 
   @Test
   void testNothingWaitsBeforeTheHostAsks() {
-    try (PartsSession session = session(new CachePolicy.Kivi(2, 2, 16, 32, 0))) {
+    try (BackendSession session = session(new CachePolicy.Kivi(2, 2, 16, 32, 0))) {
       Rows rows = new Rows(session);
       session.submit(rows.step(0, true)).await();
       session.submit(rows.step(1, true)).await();
@@ -187,7 +191,7 @@ class TestStepsAhead {
     assertTrue(count > 40, "only " + count);
     long alive = controls.alive();
     for (int n = 1; n <= count; n += 3) {
-      PartsSession session = session(CachePolicy.KIVI2);
+      BackendSession session = session(CachePolicy.KIVI2);
       controls.failLaunch(n);
       BulkgenException error = assertThrows(BulkgenException.class, twoSteps(session)::run);
       assertEquals(ErrorCode.DEVICE_LOST, error.code());
@@ -197,7 +201,7 @@ class TestStepsAhead {
   }
 
   /** A prompt's end, and its first decode step ahead; closes the session. */
-  private static Runnable twoSteps(PartsSession session) {
+  private static Runnable twoSteps(BackendSession session) {
     return () -> {
       try (session) {
         Rows rows = new Rows(session);
@@ -212,13 +216,13 @@ class TestStepsAhead {
 
   @Test
   void testAStepThatFindsNoMemoryLeavesTheOneBeforeIt() {
-    try (PartsSession session = session(CachePolicy.KIVI2)) {
+    try (BackendSession session = session(CachePolicy.KIVI2)) {
       Rows rows = new Rows(session);
       session.submit(rows.step(0, true)).await();
-      List<SequenceStep> end = rows.step(1, true);
+      List<BackendSession.Feed> end = rows.step(1, true);
       Backend.PendingStep first = session.submit(end);
       controls.failAllocation(1);
-      List<SequenceStep> next = rows.step(2, true);
+      List<BackendSession.Feed> next = rows.step(2, true);
       assertCode(ErrorCode.DEVICE_OUT_OF_MEMORY, () -> session.submit(next));
       rows.take(end, first.await());
       rows.take(next, session.submit(next).await());
@@ -228,53 +232,18 @@ class TestStepsAhead {
   }
 
   @Test
-  void testABrokenRowFailsAheadToo() {
-    ModelWeights broken =
-        new ModelWeights(
-            weights.config(),
-            RandomModels.withRow(weights.embedding(), 65, Float.NaN),
-            weights.layers(),
-            weights.finalNorm(),
-            weights.head());
-    CacheLayout layout = CacheLayout.of(CachePolicy.FP16, weights.config());
-    try (PartsSession session = new PartsSession(broken, layout, 200)) {
-      session.wantsLogits = false;
-      SequenceCache sound = session.sequence(0);
-      SequenceCache bad = session.sequence(1);
-      Sampler soundSampler = PartsSession.sampler(new int[0], SamplingParams.GREEDY);
-      Sampler badSampler = PartsSession.sampler(new int[0], SamplingParams.GREEDY);
-      Backend.PendingStep first =
-          session.submit(
-              List.of(
-                  session.part(sound, new int[] {1, 2}, 2, soundSampler),
-                  session.part(bad, new int[] {1, 65}, 2, badSampler)));
-      Backend.PendingStep second =
-          session.submit(
-              List.of(session.decode(bad, badSampler), session.decode(sound, soundSampler)));
-      List<StepOutput.SequenceOutput> outputs = first.await().sequences();
-      assertInstanceOf(StepOutput.Token.class, outputs.get(0));
-      assertInstanceOf(StepOutput.Failure.class, outputs.get(1));
-      outputs = second.await().sequences();
-      assertInstanceOf(StepOutput.Failure.class, outputs.get(0));
-      assertInstanceOf(StepOutput.Token.class, outputs.get(1));
-    }
-  }
-
-  @Test
   void testRefusesWhatCannotRunAhead() {
-    try (PartsSession session = session(CachePolicy.FP16)) {
+    try (BackendSession session = session(CachePolicy.FP16)) {
       Rows rows = new Rows(session);
       SequenceCache cache = rows.caches.get(0);
       Sampler onHost = (logits, offset, size) -> 3;
-      session.run(session.part(cache, rows.prompts.get(0), 70, onHost));
-      SequenceStep withoutToken = session.decode(cache, onHost);
-      assertCode(ErrorCode.INTERNAL, () -> session.submit(List.of(withoutToken)));
-      session.run(session.decode(cache, onHost, 3));
+      session.step(List.of(feed(cache, onHost, Kind.PROMPT_END, rows.prompts.get(0))));
+      refused(session, feed(cache, onHost, Kind.DECODE));
+      session.step(List.of(feed(cache, onHost, Kind.DECODE, 3)));
       Sampler onDevice = rows.samplers.get(2);
-      Backend.PendingStep first = session.submit(List.of(session.decode(cache, onDevice, 4)));
-      Backend.PendingStep second = session.submit(List.of(session.decode(cache, onDevice)));
-      SequenceStep third = session.decode(cache, onDevice);
-      assertCode(ErrorCode.INTERNAL, () -> session.submit(List.of(third)));
+      Backend.PendingStep first = session.submit(List.of(feed(cache, onDevice, Kind.DECODE, 4)));
+      Backend.PendingStep second = session.submit(List.of(feed(cache, onDevice, Kind.DECODE)));
+      refused(session, feed(cache, onDevice, Kind.DECODE));
       assertCode(ErrorCode.INTERNAL, second::await);
       first.await();
       assertCode(ErrorCode.INTERNAL, first::await);
@@ -282,11 +251,22 @@ class TestStepsAhead {
     }
   }
 
+  private static void refused(BackendSession session, BackendSession.Feed feed) {
+    assertCode(ErrorCode.INTERNAL, () -> session.submit(List.of(feed)));
+  }
+
   private static void assertCode(ErrorCode code, Executable call) {
     assertEquals(code, assertThrows(BulkgenException.class, call).code());
   }
 
-  private PartsSession session(CachePolicy policy) {
-    return new PartsSession(weights, CacheLayout.of(policy, weights.config()), 200);
+  private BackendSession session(CachePolicy policy) {
+    CacheLayout layout = CacheLayout.of(policy, weights.config());
+    return new BackendSession(
+        CudaSessions.opener(Precision.ONE_PIECE),
+        weights,
+        layout,
+        BackendSession.room(layout, PROMPTS.length, 160, 200),
+        1,
+        2);
   }
 }
