@@ -27,7 +27,7 @@ final class GenerationRun {
 
   /**
    * @param prefillSeconds of all prompts, their first tokens with them
-   * @param stepSeconds of each decode step of all sequences
+   * @param stepSeconds of each decode step of all sequences, from the tokens before it to its own
    * @param tokens [sequences][generated]
    */
   record Result(double prefillSeconds, double[] stepSeconds, int[][] tokens) {
@@ -73,40 +73,55 @@ final class GenerationRun {
     int together = Math.max(1, prefillTokens / promptTokens);
     for (int first = 0; first < sequences; first += together) {
       int end = Math.min(sequences, first + together);
-      step(caches.subList(first, end), samplers, prompts, tokens, first, 0);
+      List<SequenceCache> some = caches.subList(first, end);
+      take(submit(some, samplers, prompts, first).await(), tokens, first, 0);
     }
     double prefillSeconds = secondsSince(start);
-    double[] stepSeconds = new double[generated - 1];
-    int[][] last = new int[sequences][1];
-    for (int number = 1; number < generated; number++) {
-      for (int i = 0; i < sequences; i++) {
-        last[i][0] = tokens[i][number - 1];
-      }
-      start = System.nanoTime();
-      step(caches, samplers, last, tokens, 0, number);
-      stepSeconds[number - 1] = secondsSince(start);
-    }
+    double[] stepSeconds = decode(caches, samplers, tokens);
     caches.forEach(cache -> pool.release(cache.pages()));
     return new Result(prefillSeconds, stepSeconds, tokens);
   }
 
-  private void step(
-      List<SequenceCache> caches,
-      List<Sampler> samplers,
-      int[][] inputs,
-      int[][] tokens,
-      int first,
-      int number) {
+  /** As the engine does it: a step is submitted before the tokens of the one before are here. */
+  private double[] decode(List<SequenceCache> caches, List<Sampler> samplers, int[][] tokens) {
+    int generated = tokens[0].length;
+    double[] stepSeconds = new double[generated - 1];
+    int[][] inputs = new int[tokens.length][1];
+    for (int i = 0; i < inputs.length; i++) {
+      inputs[i][0] = tokens[i][0];
+    }
+    long start = System.nanoTime();
+    Backend.PendingStep pending = generated > 1 ? submit(caches, samplers, inputs, 0) : null;
+    int[][] asDrawn = new int[tokens.length][0];
+    for (int number = 1; number < generated; number++) {
+      boolean isLast = number + 1 == generated;
+      Backend.PendingStep next = isLast ? null : submit(caches, samplers, asDrawn, 0);
+      take(pending.await(), tokens, 0, number);
+      stepSeconds[number - 1] = secondsSince(start);
+      start = System.nanoTime();
+      pending = next;
+    }
+    return stepSeconds;
+  }
+
+  private Backend.PendingStep submit(
+      List<SequenceCache> caches, List<Sampler> samplers, int[][] inputs, int first) {
     List<SequenceStep> steps = new ArrayList<>();
     for (int i = 0; i < caches.size(); i++) {
       SequenceCache cache = caches.get(i);
       int[] input = inputs[first + i];
-      pool.grow(cache.pages(), layout.pagesPerLayer(cache.length() + input.length));
-      steps.add(new SequenceStep(cache, input, samplers.get(first + i), LogitsRequest.NONE));
+      SequenceStep step =
+          new SequenceStep(cache, input, samplers.get(first + i), LogitsRequest.NONE);
+      pool.grow(cache.pages(), layout.pagesPerLayer(step.lengthAfter()));
+      steps.add(step);
     }
-    StepOutput output = backend.forward(new StepBatch(steps));
-    for (int i = 0; i < caches.size(); i++) {
-      caches.get(i).advance(inputs[first + i].length);
+    Backend.PendingStep pending = backend.submit(new StepBatch(steps));
+    steps.forEach(step -> step.cache().advance(step.lengthAfter() - step.cache().length()));
+    return pending;
+  }
+
+  private static void take(StepOutput output, int[][] tokens, int first, int number) {
+    for (int i = 0; i < output.sequences().size(); i++) {
       StepOutput.SequenceOutput sequence = output.sequences().get(i);
       if (sequence instanceof StepOutput.Failure failure) {
         throw failure.error();
