@@ -5,6 +5,7 @@ import dev.bulkgen.cli.DoctorCommand;
 import dev.bulkgen.cli.bench.BenchCommand;
 import dev.bulkgen.error.BulkgenException;
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,11 +35,15 @@ public final class Bundle {
     return switch (arguments[0]) {
       case "probe" -> 0;
       case "doctor" -> new CommandLine(new DoctorCommand()).execute();
-      case "checks" ->
-          DeviceChecks.run(Path.of(arguments[1]), Double.parseDouble(arguments[2]), System.out);
+      case "checks" -> checks(Path.of(arguments[1]), Double.parseDouble(arguments[2]));
       case "bench" -> bench(arguments[1], arguments[2], arguments[3]);
       default -> throw new IllegalArgumentException(arguments[0]);
     };
+  }
+
+  private static int checks(Path folder, double seconds) throws IOException {
+    PrintWriter out = new PrintWriter(System.out, true);
+    return new DeviceChecks().run(folder, seconds, out) ? 0 : FAILED;
   }
 
   private static int bench(String folder, String seconds, String extent) {

@@ -1,8 +1,8 @@
 package dev.bulkgen.check;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.bulkgen.cli.DeviceCheck;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,36 +29,28 @@ import org.junit.platform.launcher.listeners.TestExecutionSummary;
  * Runs the tests of the CUDA backend outside of a build, one class after the other: kernels against
  * the Java oracle, then whole models against golden data. Needs no more than a driver.
  */
-final class DeviceChecks {
+public final class DeviceChecks implements DeviceCheck {
   private static final String TESTED_PACKAGE = "dev.bulkgen.backend.cuda";
-  private static final int FAILED = 1;
   private static final int SHOWN_FAILURES = 3;
 
-  private final Path folder;
-  private final double budgetSeconds;
-  private final PrintStream out;
   private final Launcher launcher = LauncherFactory.create();
   private final long begun = System.nanoTime();
+  private Path folder;
+  private double budgetSeconds;
+  private PrintWriter out;
   private long passed;
   private long failed;
   private long skipped;
 
-  private DeviceChecks(Path folder, double budgetSeconds, PrintStream out) {
+  @Override
+  public boolean run(Path folder, double budgetSeconds, PrintWriter out) throws IOException {
     this.folder = folder;
     this.budgetSeconds = budgetSeconds;
     this.out = out;
-  }
-
-  /**
-   * @param folder for {@code checks.jsonl} and {@code failures.txt}
-   * @param budgetSeconds after which no further class is begun
-   * @return 0, or 1 where a check failed
-   */
-  static int run(Path folder, double budgetSeconds, PrintStream out) throws IOException {
     Files.createDirectories(folder);
-    DeviceChecks checks = new DeviceChecks(folder, budgetSeconds, out);
-    checks.runAll();
-    return checks.failed == 0 ? 0 : FAILED;
+    runAll();
+    out.flush();
+    return failed == 0;
   }
 
   private void runAll() throws IOException {

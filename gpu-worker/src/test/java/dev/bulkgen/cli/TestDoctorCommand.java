@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 
 class TestDoctorCommand {
@@ -27,11 +28,13 @@ class TestDoctorCommand {
 
   private record Answer(int exit, String text) {}
 
-  private static Answer inNewProcess(String... options) throws IOException, InterruptedException {
+  private static Answer inNewProcess(List<String> options, String... arguments)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of(options));
+    command.addAll(options);
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), Doctor.class.getName()));
+    command.addAll(List.of(arguments));
     ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
     builder.environment().remove("LD_LIBRARY_PATH");
     builder.environment().remove("JDK_JAVA_OPTIONS");
@@ -54,10 +57,33 @@ class TestDoctorCommand {
     assertFalse(text.toString().contains("the GPU backend"), () -> "" + text);
   }
 
+  /** Finds the checks, and begins none of them in no time. */
+  @Test
+  void testFindsTheChecksOfADevice(@TempDir Path folder) {
+    EmulatedDevice.assumePresent();
+    StringWriter text = new StringWriter();
+    int exit =
+        new CommandLine(new DoctorCommand())
+            .setOut(new PrintWriter(text))
+            .execute("--gpu", "--time-budget=0", "--results=" + folder.resolve("results"));
+    assertEquals(0, exit, text.toString());
+    assertTrue(text.toString().contains("0 passed, 0 failed, 0 skipped"), () -> "" + text);
+    assertTrue(text.toString().contains("left out"), () -> "" + text);
+    assertTrue(text.toString().contains("TestCudaGolden"), () -> "" + text);
+  }
+
+  @Test
+  void testSaysThatThereIsNothingToCheckOn() throws IOException, InterruptedException {
+    Answer answer = inNewProcess(List.of(), "--gpu", "--time-budget=0");
+    boolean noDriver = answer.text.contains("CUDA            not here: ");
+    assertEquals(noDriver ? 3 : 0, answer.exit, answer.text);
+    assertEquals(noDriver, answer.text.contains("nothing can be checked here: "), answer.text);
+  }
+
   /** Quiet and without a failure, whether or not the machine has a driver. */
   @Test
   void testAnswersWhereNobodyLoadedADriver() throws IOException, InterruptedException {
-    Answer answer = inNewProcess("--add-modules=jdk.incubator.vector", "-Xmx256m");
+    Answer answer = inNewProcess(List.of("--add-modules=jdk.incubator.vector", "-Xmx256m"));
     assertEquals(0, answer.exit, answer.text);
     assertTrue(answer.text.contains("vector, "), answer.text);
     assertFalse(answer.text.contains("Exception"), answer.text);
@@ -69,7 +95,7 @@ class TestDoctorCommand {
 
   @Test
   void testSaysWhatTheVectorModuleNeeds() throws IOException, InterruptedException {
-    Answer answer = inNewProcess();
+    Answer answer = inNewProcess(List.of());
     assertEquals(0, answer.exit, answer.text);
     assertTrue(
         answer.text.contains("plain loops: the module jdk.incubator.vector is not readable"),
