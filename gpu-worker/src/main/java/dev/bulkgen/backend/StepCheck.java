@@ -52,18 +52,30 @@ public record StepCheck(
   }
 
   /**
-   * @param swapped has pages and a slot of the swap area, {@code cache} those of the backend
-   * @throws BulkgenException INTERNAL if the two do not hold the same number of pages in every
-   *     layer, or if staging pages, which stay behind, are still needed
+   * @param to has pages and a slot of the swap area
+   * @throws BulkgenException INTERNAL if it has fewer pages in a layer, or if staging pages, which
+   *     stay behind, are still needed
    */
-  public void checkSwap(SequenceCache cache, SequenceCache swapped) {
+  public void checkSwapOut(SequenceCache from, SequenceCache to) {
+    checkSlots(from, to);
+    checkCopy(from, to);
+    for (int layer = 0; layer < model.layerCount(); layer++) {
+      require(from.staging().count(layer) == 0, "swapping with staging pages, layer %d", layer);
+    }
+  }
+
+  /**
+   * @param from has pages and a slot of the swap area
+   * @throws BulkgenException INTERNAL if {@code to} has fewer pages in a layer
+   */
+  public void checkSwapIn(SequenceCache from, SequenceCache to) {
+    checkSlots(to, from);
+    checkCopy(from, to);
+  }
+
+  private void checkSlots(SequenceCache cache, SequenceCache swapped) {
     require(cache.slot() < capacity.slots(), "window slot %d", cache.slot());
     require(swapped.slot() < capacity.swapSlots(), "swap slot %d", swapped.slot());
-    for (int layer = 0; layer < model.layerCount(); layer++) {
-      int held = swapped.pages().count(layer);
-      require(held == cache.pages().count(layer), "%d swapped pages, layer %d", held, layer);
-      require(cache.staging().count(layer) == 0, "swapping with staging pages, layer %d", layer);
-    }
   }
 
   /**

@@ -12,6 +12,7 @@ import dev.bulkgen.sampling.PhiloxRandom;
 import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
 import dev.bulkgen.sampling.TokenSampler;
+import dev.bulkgen.schedule.SchedulerLimits;
 import dev.bulkgen.schedule.SequenceState;
 import dev.bulkgen.text.Detokenizer;
 import dev.bulkgen.text.StopMatcher;
@@ -50,12 +51,22 @@ public final class Engine implements AutoCloseable {
   private final AtomicLong sequenceIds = new AtomicLong();
 
   Engine(MemoryPlan plan, PromptEncoder encoder, Set<Integer> endTokens, Backend backend) {
+    this(plan, encoder, endTokens, backend, SchedulerLimits.of(plan));
+  }
+
+  /** As above, with other limits than those that follow from the plan. */
+  Engine(
+      MemoryPlan plan,
+      PromptEncoder encoder,
+      Set<Integer> endTokens,
+      Backend backend,
+      SchedulerLimits limits) {
     this.plan = plan;
     this.encoder = encoder;
     this.endTokens = Set.copyOf(endTokens);
     this.backend = backend.description();
     this.queue = new RequestQueue(QUEUE_PER_SLOT * plan.slots());
-    this.loop = new EngineLoop(queue, backend, plan);
+    this.loop = new EngineLoop(queue, backend, plan, limits);
     this.thread = new Thread(loop, "bulkgen-engine");
     thread.setDaemon(true);
     thread.start();

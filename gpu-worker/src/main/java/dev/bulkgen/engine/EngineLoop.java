@@ -48,12 +48,12 @@ final class EngineLoop implements Runnable {
   /** A step on its way, with what each of its sequences does. */
   private record Submitted(StepPlan plan, List<Sample> samples, Backend.PendingStep step) {}
 
-  EngineLoop(RequestQueue queue, Backend backend, MemoryPlan plan) {
+  EngineLoop(RequestQueue queue, Backend backend, MemoryPlan plan, SchedulerLimits limits) {
     this.queue = queue;
     this.backend = backend;
     this.slots = plan.slots();
     this.pools = SchedulerPools.of(plan);
-    this.scheduler = new Scheduler(plan.layout(), pools, SchedulerLimits.of(plan));
+    this.scheduler = new Scheduler(plan.layout(), pools, limits);
     this.counter = new MetricsCounter(plan.layout(), slots, backend.cacheBytes());
     this.text = new TextThread(this::fail);
   }

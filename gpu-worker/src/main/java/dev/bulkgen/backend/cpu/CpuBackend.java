@@ -110,13 +110,13 @@ public final class CpuBackend implements Backend {
 
   @Override
   public void swapOut(SequenceCache from, SequenceCache to) {
-    check.checkSwap(from, to);
+    check.checkSwapOut(from, to);
     store.swapOut(from, to);
   }
 
   @Override
   public void swapIn(SequenceCache from, SequenceCache to) {
-    check.checkSwap(to, from);
+    check.checkSwapIn(from, to);
     store.swapIn(from, to);
   }
 

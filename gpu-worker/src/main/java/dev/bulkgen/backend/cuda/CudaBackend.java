@@ -150,15 +150,20 @@ public final class CudaBackend implements Backend {
   @Override
   public void swapOut(SequenceCache from, SequenceCache to) {
     context.attach();
-    check.checkCopy(from, to);
+    check.checkSwapOut(from, to);
     cache.swapOut(from, to);
   }
 
   @Override
   public void swapIn(SequenceCache from, SequenceCache to) {
     context.attach();
-    check.checkCopy(from, to);
+    check.checkSwapIn(from, to);
     cache.swapIn(from, to);
+  }
+
+  @Override
+  public boolean isAsynchronous() {
+    return true;
   }
 
   @Override

@@ -1,0 +1,150 @@
+package dev.bulkgen.engine;
+
+import dev.bulkgen.Fixtures;
+import dev.bulkgen.backend.Backend;
+import dev.bulkgen.backend.CacheCapacity;
+import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.CachePolicy;
+import dev.bulkgen.cache.MemoryDemand;
+import dev.bulkgen.cache.MemoryDemand.WeightPlacement;
+import dev.bulkgen.cache.MemoryPlan;
+import dev.bulkgen.config.PrefixSharing;
+import dev.bulkgen.config.PromptOverflow;
+import dev.bulkgen.model.ModelFolder;
+import dev.bulkgen.model.ModelWeights;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
+import dev.bulkgen.schedule.SchedulerLimits;
+import java.time.LocalDateTime;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.IntStream;
+
+/** Engines of every shape over the same rows of the recall model. */
+final class EngineGrid {
+  static final int LONGEST = 256;
+
+  private static final int VOCABULARY = 288;
+  private static final ModelWeights WEIGHTS =
+      ModelFolder.open(Fixtures.path("models/recall")).weights();
+
+  private final CacheLayout layout;
+  private final Opener opener;
+
+  /** Opens the backend of a test. */
+  @FunctionalInterface
+  interface Opener {
+    Backend open(ModelWeights weights, CacheLayout layout, CacheCapacity capacity);
+  }
+
+  /**
+   * A point of the grid.
+   *
+   * @param spare pages a layer beside those of one longest sequence; few force sequences out
+   * @param prefillTokens of a step; fewer than a prompt's cut it
+   */
+  record Point(int maxBatch, int spare, PrefixSharing sharing, int prefillTokens) {}
+
+  EngineGrid(CachePolicy policy, Opener opener) {
+    layout = CacheLayout.of(policy, WEIGHTS.config());
+    this.opener = opener;
+  }
+
+  /** An engine that admits boldly, so that few pages mean constant swapping. */
+  Engine open(Point point) {
+    int layers = layout.layers();
+    MemoryDemand demand =
+        new MemoryDemand(
+            1L << 30,
+            0,
+            WeightPlacement.MAPPED,
+            0,
+            0,
+            0,
+            point.maxBatch,
+            LONGEST,
+            point.prefillTokens,
+            1L << 30,
+            point.sharing);
+    int longest = layers * layout.pagesPerLayer(LONGEST);
+    int staging = layout.isExact() ? 0 : 2 * layers * layout.staging().pagesPerLayer(LONGEST);
+    MemoryPlan plan =
+        new MemoryPlan(
+            layout,
+            demand,
+            point.maxBatch,
+            longest + point.spare * layers,
+            staging,
+            point.maxBatch * longest,
+            point.maxBatch);
+    CacheCapacity capacity =
+        new CacheCapacity(
+            plan.pages(),
+            plan.slots(),
+            point.prefillTokens,
+            LONGEST,
+            staging,
+            plan.swapPages(),
+            plan.swapSlots());
+    PromptEncoder encoder =
+        PromptEncoder.open(
+            Fixtures.path("models/recall"),
+            VOCABULARY,
+            LONGEST,
+            PromptOverflow.ERROR,
+            LocalDateTime.of(2026, 1, 1, 0, 0));
+    SchedulerLimits limits =
+        new SchedulerLimits(
+            point.maxBatch,
+            point.prefillTokens,
+            point.maxBatch,
+            1,
+            1,
+            point.sharing == PrefixSharing.AUTO);
+    return new Engine(plan, encoder, Set.of(2), opener.open(WEIGHTS, layout, capacity), limits);
+  }
+
+  /**
+   * Rows whose prompts begin alike in threes, of lengths from 3 to 200.
+   *
+   * @param n samples of each
+   */
+  static List<GenerateRequest> rows(int count, int n, int maxTokens) {
+    SamplingParamsBuilder params =
+        new SamplingParamsBuilder()
+            .temperature(1)
+            .topP(0.95)
+            .seed(5)
+            .n(n)
+            .maxTokens(maxTokens)
+            .ignoreEos(true);
+    List<GenerateRequest> rows = new ArrayList<>();
+    Random random = new Random(11);
+    int[][] beginnings = {tokens(random, 70), tokens(random, 130), {}};
+    for (int i = 0; i < count; i++) {
+      int[] beginning = beginnings[i % 3];
+      int[] own = tokens(random, 3 + random.nextInt(i % 4 == 0 ? 100 : 20));
+      int[] prompt = IntStream.concat(Arrays.stream(beginning), Arrays.stream(own)).toArray();
+      rows.add(new GenerateRequest("row-" + i, new Prompt.Tokens(prompt), params.build()));
+    }
+    return rows;
+  }
+
+  private static int[] tokens(Random random, int count) {
+    return random.ints(count, 3, VOCABULARY).toArray();
+  }
+
+  /** All of a row that must never differ. */
+  static String bytes(List<Completion> completions) {
+    StringBuilder text = new StringBuilder();
+    for (Completion completion : completions) {
+      text.append(completion.text())
+          .append(Arrays.toString(completion.tokenIds()))
+          .append(completion.finishReason())
+          .append(completion.usage().promptTokens());
+    }
+    return text.toString();
+  }
+}
