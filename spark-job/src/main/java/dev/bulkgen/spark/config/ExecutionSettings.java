@@ -17,6 +17,10 @@ public final class ExecutionSettings {
   public static final Setting<Integer> UNIT_ROWS =
       Setting.integer("unit-rows", 1, MOST_UNIT_ROWS, "Rows a work unit.")
           .withDescribedDefault("by estimated cost");
+  public static final Setting<Double> UNIT_MINUTES =
+      Setting.number(
+              "unit-minutes", 0.1, 1440, "About how long a device should take for a work unit.")
+          .withDefault("2");
   public static final Setting<Double> MAX_ERROR_RATE =
       Setting.number(
               "max-error-rate", 0, 1, "Stop once more than this share of the rows has failed.")
@@ -55,6 +59,7 @@ public final class ExecutionSettings {
           MASTER,
           CONF,
           UNIT_ROWS,
+          UNIT_MINUTES,
           MAX_ERROR_RATE,
           RESUME,
           DRY_RUN,

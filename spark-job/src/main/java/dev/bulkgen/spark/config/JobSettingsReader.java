@@ -243,6 +243,7 @@ public final class JobSettingsReader {
         given.value(ExecutionSettings.MASTER),
         sparkConf,
         given.find(ExecutionSettings.UNIT_ROWS).map(OptionalInt::of).orElseGet(OptionalInt::empty),
+        given.value(ExecutionSettings.UNIT_MINUTES),
         given.value(ExecutionSettings.MAX_ERROR_RATE),
         given.value(ExecutionSettings.RESUME),
         given.value(ExecutionSettings.DRY_RUN) ? Mode.DRY_RUN : Mode.GENERATE,

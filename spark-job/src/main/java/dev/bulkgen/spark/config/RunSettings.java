@@ -16,6 +16,7 @@ public record RunSettings(
     String master,
     Map<String, String> sparkConf,
     OptionalInt unitRows,
+    double unitMinutes,
     double maxErrorRate,
     ResumeMode resume,
     Mode mode,

@@ -156,6 +156,7 @@ public final class GenerateJob {
 
   private void dryRun(PromptTable table, Path model) {
     UnitPlanner planner = UnitPlanner.measure(session, settings, table);
+    planner.refuseDuplicateIds();
     console.out().println("Memory plan");
     console.out().print(memoryPlan(model).indent(2));
     console.out().println("Unit plan");
@@ -163,7 +164,7 @@ public final class GenerateJob {
         .out()
         .printf(
             Locale.ROOT,
-            "  %,d rows in %,d units, about %,d tokens; nothing was written%n",
+            "  %,d rows in about %,d units, about %,d tokens; nothing was written%n",
             planner.rows(),
             planner.units(),
             planner.cost());

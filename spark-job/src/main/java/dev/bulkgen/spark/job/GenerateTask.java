@@ -76,8 +76,9 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
       // An attempt before this one was lost after it had committed.
       return before.get();
     }
-    Path file = new Path(task.planFolder(), unit.fileName());
-    Storage storage = Storage.of(file, configuration.value());
+    Path plan = new Path(task.planFolder());
+    Storage storage = Storage.of(plan, configuration.value());
+    Path file = unit.verified(storage, plan);
     PromptReader prompts = PromptReader.create(settings.input(), task.format(), task.inputSchema());
     // As many rows as the batch has places: another slot's rows then fill what this one leaves.
     int window = Math.max(LEAST_WINDOW, settings.engine().maxBatch() / settings.sampling().n());

@@ -2,10 +2,12 @@ package dev.bulkgen.spark.plan;
 
 import static org.apache.spark.sql.functions.coalesce;
 import static org.apache.spark.sql.functions.col;
+import static org.apache.spark.sql.functions.concat;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.octet_length;
 import static org.apache.spark.sql.functions.size;
 import static org.apache.spark.sql.functions.to_json;
+import static org.apache.spark.sql.functions.when;
 
 import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.config.InputSettings.PromptForm;
@@ -13,10 +15,10 @@ import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.source.BatchRequest;
 import dev.bulkgen.spark.source.PromptTable;
 import dev.bulkgen.spark.source.RowTemplate;
+import java.util.ArrayList;
+import java.util.List;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.types.ArrayType;
-import org.apache.spark.sql.types.DataType;
-import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 
 /**
@@ -32,22 +34,37 @@ final class CostEstimate {
 
   private CostEstimate() {}
 
-  static Column tokens(JobSettings settings, PromptTable table) {
-    int output = settings.sampling().maxTokens().orElse(USUAL_OUTPUT) * settings.sampling().n();
-    return coalesce(prompt(settings.input(), table), lit(0)).plus(lit(output)).cast("long");
+  /**
+   * Of a prompt, what its size and its beginning can be told from.
+   *
+   * @param value text or an array of tokens; null where there is none
+   * @param isTokens whether it is an array of tokens
+   */
+  record Prompt(Column value, boolean isTokens) {
+    Column tokens() {
+      Column tokens = isTokens ? size(value) : octet_length(value).divide(BYTES_A_TOKEN);
+      return when(value.isNotNull(), tokens).otherwise(lit(0));
+    }
   }
 
-  private static Column prompt(InputSettings input, PromptTable table) {
+  /** Estimated tokens, prompt and output. */
+  static Column tokens(JobSettings settings, Prompt prompt) {
+    int output = settings.sampling().maxTokens().orElse(USUAL_OUTPUT) * settings.sampling().n();
+    return prompt.tokens().plus(lit(output)).cast("long");
+  }
+
+  static Prompt prompt(InputSettings input, PromptTable table) {
     PromptForm form = input.form();
     if (form instanceof PromptForm.MessagesColumn messages) {
       return column(messages.name(), table);
     }
     if (form instanceof PromptForm.Template template) {
-      Column sum = lit(template.text().length() / BYTES_A_TOKEN);
+      // The text between its places is the same in every row.
+      List<Column> parts = new ArrayList<>(List.of(lit(template.text())));
       for (String name : RowTemplate.parse(template.text(), table.inputSchema()).columns()) {
-        sum = sum.plus(coalesce(column(name, table), lit(0)));
+        parts.add(coalesce(column(name, table).value().cast("string"), lit("")));
       }
-      return sum;
+      return new Prompt(concat(parts.toArray(Column[]::new)), false);
     }
     if (form instanceof PromptForm.RequestBody) {
       return column(BatchRequest.BODY, table);
@@ -56,19 +73,17 @@ final class CostEstimate {
     return column(((PromptForm.Column) form).name().orElse(usual), table);
   }
 
-  private static Column column(String name, PromptTable table) {
+  private static Prompt column(String name, PromptTable table) {
     StructType schema = table.inputSchema();
     int index = new dev.bulkgen.spark.source.Columns(schema).find(name).orElse(-1);
     if (index < 0) {
-      return lit(0);
+      return new Prompt(lit(null).cast("string"), false);
     }
     Column value = col(PromptTable.ROW).getField(schema.apply(index).name());
-    DataType type = schema.apply(index).dataType();
-    if (type instanceof ArrayType array) {
-      return array.elementType() instanceof StructType
-          ? octet_length(to_json(value)).divide(BYTES_A_TOKEN)
-          : size(value);
+    if (schema.apply(index).dataType() instanceof ArrayType array) {
+      boolean isTokens = !(array.elementType() instanceof StructType);
+      return new Prompt(isTokens ? value : to_json(value), isTokens);
     }
-    return type.equals(DataTypes.StringType) ? octet_length(value).divide(BYTES_A_TOKEN) : lit(1);
+    return new Prompt(value.cast("string"), false);
   }
 }

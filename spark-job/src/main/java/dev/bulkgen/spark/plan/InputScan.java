@@ -1,11 +1,6 @@
 package dev.bulkgen.spark.plan;
 
-import static org.apache.spark.sql.functions.coalesce;
 import static org.apache.spark.sql.functions.col;
-import static org.apache.spark.sql.functions.length;
-import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.octet_length;
-import static org.apache.spark.sql.functions.to_json;
 
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.source.PromptTable;
@@ -13,8 +8,6 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import org.apache.spark.TaskContext;
 import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.Column;
@@ -24,8 +17,8 @@ import scala.reflect.ClassTag$;
 import scala.runtime.AbstractFunction2;
 
 /**
- * Sums over the input, taken partition by partition and added up on the driver: one query plan and
- * no shuffle, so that planning a small input costs little more than reading it.
+ * One pass over the input, without a shuffle: where its pieces lie, how much work it is, and
+ * whether prompts begin alike. The driver gets a few numbers for each piece of a file.
  */
 final class InputScan {
   private static final int FILE = 0;
@@ -33,118 +26,122 @@ final class InputScan {
   private static final int POSITION = 2;
   private static final int IS_ROW = 3;
   private static final int COST = 4;
-  private static final int BYTES = 5;
+  private static final int PROMPT = 5;
+  private static final int HASHES = 6;
+
+  /** English text has about four bytes a token. */
+  private static final int BYTES_A_TOKEN = 4;
 
   /** A piece of a file that is read in one go, and the lines or records in it. */
   record Split(String file, long block, long firstPosition, long lines) implements Serializable {}
 
-  private final RDD<InternalRow> rows;
+  /**
+   * Of the whole input.
+   *
+   * @param lines blank ones included
+   * @param cost estimated tokens
+   * @param sketches by length of the prefix
+   */
+  record Facts(
+      List<Split> splits,
+      long lines,
+      long rows,
+      long cost,
+      long promptBytes,
+      List<PrefixSketch> sketches) {}
 
-  private InputScan(RDD<InternalRow> rows) {
-    this.rows = rows;
+  private static final class Sums implements Serializable {
+    private static final long serialVersionUID = 1L;
+
+    private final HashMap<String, Split> splits = new HashMap<>();
+    private final ArrayList<PrefixSketch> sketches = new ArrayList<>();
+    private long rows;
+    private long cost;
+    private long promptTokens;
+
+    Sums() {
+      for (int level = 0; level < PrefixLengths.LEVELS; level++) {
+        sketches.add(new PrefixSketch());
+      }
+    }
+
+    void add(InternalRow row) {
+      String file = row.getUTF8String(FILE).toString();
+      long block = row.getLong(BLOCK);
+      long position = row.getLong(POSITION);
+      splits.merge(
+          block + " " + file,
+          new Split(file, block, position, 1),
+          (first, next) -> new Split(file, block, first.firstPosition(), first.lines() + 1));
+      if (!row.getBoolean(IS_ROW)) {
+        return;
+      }
+      rows++;
+      cost += row.getLong(COST);
+      promptTokens += row.getLong(PROMPT);
+      for (int level = 0; level < PrefixLengths.LEVELS; level++) {
+        long hash = row.getLong(HASHES + level);
+        if (hash != PrefixLengths.NONE) {
+          sketches.get(level).add(hash);
+        }
+      }
+    }
+
+    void add(Sums other) {
+      splits.putAll(other.splits);
+      rows += other.rows;
+      cost += other.cost;
+      promptTokens += other.promptTokens;
+      for (int level = 0; level < PrefixLengths.LEVELS; level++) {
+        sketches.get(level).add(other.sketches.get(level));
+      }
+    }
   }
 
-  static InputScan of(PromptTable table, JobSettings settings) {
+  private InputScan() {}
+
+  static Facts run(PromptTable table, JobSettings settings) {
     Column row = col(PromptTable.ROW);
-    Column bytes = coalesce(length(to_json(row)), octet_length(col(PromptTable.RAW)), lit(0));
-    return new InputScan(
-        table
-            .rows()
-            .select(
+    CostEstimate.Prompt prompt = CostEstimate.prompt(settings.input(), table);
+    List<Column> columns =
+        new ArrayList<>(
+            List.of(
                 col(PromptTable.FILE),
                 col(PromptTable.BLOCK),
                 col(PromptTable.POSITION),
                 row.isNotNull().or(col(PromptTable.REASON).isNotNull()),
-                CostEstimate.tokens(settings, table),
-                bytes.cast("long"))
-            .queryExecution()
-            .toRdd());
-  }
-
-  /** The pieces the input is read in, in no order. */
-  List<Split> splits() {
-    List<Split> splits = new ArrayList<>();
-    for (Split[] part : (Split[][]) run(new SplitTask(), Split[].class)) {
-      splits.addAll(List.of(part));
+                CostEstimate.tokens(settings, prompt),
+                prompt.tokens().cast("long")));
+    columns.addAll(List.of(PrefixLengths.hashes(prompt)));
+    RDD<InternalRow> rows =
+        table.rows().select(columns.toArray(Column[]::new)).queryExecution().toRdd();
+    Sums[] parts =
+        (Sums[])
+            rows.sparkContext().runJob(rows, new Task(), ClassTag$.MODULE$.<Sums>apply(Sums.class));
+    Sums all = new Sums();
+    for (Sums part : parts) {
+      all.add(part);
     }
-    return splits;
+    return new Facts(
+        List.copyOf(all.splits.values()),
+        all.splits.values().stream().mapToLong(Split::lines).sum(),
+        all.rows,
+        all.cost,
+        all.promptTokens * BYTES_A_TOKEN,
+        all.sketches);
   }
 
-  /**
-   * Sums over bins of neighbouring rows, ascending, none empty.
-   *
-   * @param limit only rows of a lower ordinal count
-   */
-  List<UnitCutter.Bin> bins(RowPlaces places, long binRows, long limit) {
-    TreeMap<Long, UnitCutter.Bin> bins = new TreeMap<>();
-    BinTask task = new BinTask(places, binRows, limit);
-    for (UnitCutter.Bin[] part : (UnitCutter.Bin[][]) run(task, UnitCutter.Bin[].class)) {
-      for (UnitCutter.Bin bin : part) {
-        bins.merge(bin.firstOrdinal(), bin, UnitCutter.Bin::plus);
-      }
-    }
-    return List.copyOf(bins.values());
-  }
-
-  private <T> Object run(
-      AbstractFunction2<TaskContext, Iterator<InternalRow>, T> task, Class<T> result) {
-    return rows.sparkContext().runJob(rows, task, ClassTag$.MODULE$.<T>apply(result));
-  }
-
-  private static final class SplitTask
-      extends AbstractFunction2<TaskContext, Iterator<InternalRow>, Split[]>
-      implements Serializable {
+  private static final class Task
+      extends AbstractFunction2<TaskContext, Iterator<InternalRow>, Sums> implements Serializable {
     private static final long serialVersionUID = 1L;
 
     @Override
-    public Split[] apply(TaskContext context, Iterator<InternalRow> rows) {
-      Map<String, Split> splits = new HashMap<>();
+    public Sums apply(TaskContext context, Iterator<InternalRow> rows) {
+      Sums sums = new Sums();
       while (rows.hasNext()) {
-        InternalRow row = rows.next();
-        String file = row.getUTF8String(FILE).toString();
-        long block = row.getLong(BLOCK);
-        long position = row.getLong(POSITION);
-        splits.merge(
-            block + " " + file,
-            new Split(file, block, position, 1),
-            (first, next) -> new Split(file, block, first.firstPosition(), first.lines() + 1));
+        sums.add(rows.next());
       }
-      return splits.values().toArray(Split[]::new);
-    }
-  }
-
-  private static final class BinTask
-      extends AbstractFunction2<TaskContext, Iterator<InternalRow>, UnitCutter.Bin[]>
-      implements Serializable {
-    private static final long serialVersionUID = 1L;
-
-    private final RowPlaces places;
-    private final long binRows;
-    private final long limit;
-
-    BinTask(RowPlaces places, long binRows, long limit) {
-      this.places = places;
-      this.binRows = binRows;
-      this.limit = limit;
-    }
-
-    @Override
-    public UnitCutter.Bin[] apply(TaskContext context, Iterator<InternalRow> rows) {
-      Map<Long, UnitCutter.Bin> bins = new HashMap<>();
-      while (rows.hasNext()) {
-        InternalRow row = rows.next();
-        long ordinal =
-            places.ordinal(
-                row.getUTF8String(FILE).toString(), row.getLong(BLOCK), row.getLong(POSITION));
-        if (row.getBoolean(IS_ROW) && ordinal < limit) {
-          long first = ordinal / binRows * binRows;
-          bins.merge(
-              first,
-              new UnitCutter.Bin(first, 1, row.getLong(COST), row.getLong(BYTES)),
-              UnitCutter.Bin::plus);
-        }
-      }
-      return bins.values().toArray(UnitCutter.Bin[]::new);
+      return sums;
     }
   }
 }

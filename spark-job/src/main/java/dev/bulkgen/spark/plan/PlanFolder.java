@@ -21,7 +21,7 @@ import org.apache.spark.sql.types.StructType;
  */
 public final class PlanFolder {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final int FORMAT = 1;
+  private static final int FORMAT = 2;
 
   private final Storage storage;
   private final Path folder;
@@ -57,18 +57,29 @@ public final class PlanFolder {
       for (JsonNode unit : root.withArray("units")) {
         units.add(
             new UnitSpec(
-                units.size(), unit.get(0).asLong(), unit.get(1).asLong(), unit.get(2).asText()));
+                units.size(),
+                unit.get(0).asText(),
+                unit.get(1).asLong(),
+                unit.get(2).asLong(),
+                unit.get(3).asText()));
       }
-      return Optional.of(
+      UnitPlan plan =
           new UnitPlan(
               units,
               root.get("input_digest").asText(),
               root.get("format").asText(),
-              (StructType) DataType.fromJson(root.get("schema").toString())));
+              (StructType) DataType.fromJson(root.get("schema").toString()));
+      if (!plan.digest().equals(root.get("plan_digest").asText())) {
+        throw new IllegalArgumentException("its digest is not that of its units");
+      }
+      return Optional.of(plan);
     } catch (JsonProcessingException | RuntimeException e) {
       throw new BulkgenException(
           ErrorCode.STORAGE_FAILED,
-          description() + " is damaged; delete the output folder and run again",
+          description()
+              + " is damaged: delete "
+              + folder
+              + " and run again; finished shards are kept if the input is still the same",
           e);
     }
   }
@@ -86,7 +97,7 @@ public final class PlanFolder {
     root.put("rows", plan.rows());
     ArrayNode units = root.putArray("units");
     for (UnitSpec unit : plan.units()) {
-      units.addArray().add(unit.rows()).add(unit.cost()).add(unit.digest());
+      units.addArray().add(unit.fileName()).add(unit.rows()).add(unit.cost()).add(unit.digest());
     }
     try {
       root.set("schema", JSON.readTree(plan.inputSchema().json()));

@@ -21,6 +21,9 @@ public final class PlanSchema {
   /** The user's columns. */
   public static final int ROW = 4;
 
+  /** While planning alone: the prefix that rows are put together by. */
+  static final int PREFIX = 5;
+
   private PlanSchema() {}
 
   public static StructType of(StructType inputSchema) {

@@ -19,7 +19,6 @@ import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.PromptTable;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.apache.spark.broadcast.Broadcast;
@@ -27,76 +26,79 @@ import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.api.java.UDF1;
+import org.apache.spark.sql.api.java.UDF2;
 import org.apache.spark.sql.api.java.UDF3;
 import org.apache.spark.sql.expressions.UserDefinedFunction;
 import org.apache.spark.sql.expressions.Window;
 import org.apache.spark.sql.types.DataTypes;
-import org.apache.spark.sql.types.StructType;
 import scala.reflect.ClassTag$;
 
 /** Plans the rows of an input into units; every step runs in Spark, none gathers rows. */
 public final class UnitPlanner {
   private static final int DUPLICATES_NAMED = 5;
+  private static final String PREFIX = "prefix";
+  private static final long NONE = PrefixLengths.NONE;
+  private static final double SECONDS_A_MINUTE = 60;
 
   private final SparkSession session;
   private final JobSettings settings;
   private final PromptTable table;
   private final Dataset<Row> placed;
-  private final long[] starts;
-  private final long rows;
-  private final long cost;
+  private final InputScan.Facts facts;
+  private final RowOrder order;
+  private final UnitCutter cutter;
 
   private UnitPlanner(
       SparkSession session,
       JobSettings settings,
       PromptTable table,
       Dataset<Row> placed,
-      List<UnitCutter.Bin> bins) {
+      InputScan.Facts facts) {
     this.session = session;
     this.settings = settings;
     this.table = table;
     this.placed = placed;
-    this.starts = UnitCutter.cut(bins, settings.run().unitRows());
-    this.rows = bins.stream().mapToLong(UnitCutter.Bin::rows).sum();
-    this.cost = bins.stream().mapToLong(UnitCutter.Bin::cost).sum();
+    this.facts = facts;
+    this.order = RowOrder.of(facts, settings.run().unitRows());
+    boolean cards = session.sparkContext().conf().contains("spark.executor.resource.gpu.amount");
+    double second = DevicePace.tokensPerSecond(settings, cards);
+    long minutes = Math.max(1, (long) (settings.run().unitMinutes() * SECONDS_A_MINUTE * second));
+    this.cutter =
+        UnitCutter.of(
+            settings.run().unitRows(), facts.cost(), minutes, settings.engine().maxBatch());
   }
 
   /**
-   * Reads the input once for the places of its rows and once for their sizes, by one query plan.
+   * Reads the input once: the places of its rows and their sizes.
    *
-   * @throws BulkgenException INPUT_INVALID if there are no rows, or ids that are not unique;
-   *     COLUMN_NOT_FOUND
+   * @throws BulkgenException INPUT_INVALID if there are no rows; COLUMN_NOT_FOUND
    */
   public static UnitPlanner measure(SparkSession session, JobSettings settings, PromptTable table) {
-    InputScan scan = InputScan.of(table, settings);
-    RowPlaces places = RowPlaces.of(scan.splits());
-    Broadcast<RowPlaces> shared =
-        session.sparkContext().broadcast(places, ClassTag$.MODULE$.apply(RowPlaces.class));
-    Dataset<Row> placed = place(table, settings, shared);
-    long binRows = UnitCutter.binRows(places.rows(), settings.run().unitRows());
-    List<UnitCutter.Bin> bins =
-        scan.bins(places, binRows, settings.input().limit().orElse(Long.MAX_VALUE));
-    if (bins.isEmpty()) {
+    InputScan.Facts facts = InputScan.run(table, settings);
+    if (facts.rows() == 0) {
       throw BulkgenException.of(
           ErrorCode.INPUT_INVALID, "input %s holds no rows", settings.input().path());
     }
-    UnitPlanner planner = new UnitPlanner(session, settings, table, placed, bins);
-    planner.refuseDuplicateIds();
-    return planner;
+    Broadcast<RowPlaces> shared =
+        session
+            .sparkContext()
+            .broadcast(RowPlaces.of(facts.splits()), ClassTag$.MODULE$.apply(RowPlaces.class));
+    return new UnitPlanner(session, settings, table, place(table, settings, shared), facts);
   }
 
-  public int units() {
-    return starts.length;
+  /** About how many units there will be. */
+  public long units() {
+    return cutter.units(rows(), cost());
   }
 
+  /** With a limit, as many as it lets through if no line is blank. */
   public long rows() {
-    return rows;
+    return Math.min(facts.rows(), settings.input().limit().orElse(Long.MAX_VALUE));
   }
 
   /** Estimated tokens. */
   public long cost() {
-    return cost;
+    return Math.round((double) facts.cost() * rows() / facts.rows());
   }
 
   private static Dataset<Row> place(
@@ -111,6 +113,7 @@ public final class UnitPlanner {
             (UDF3<String, Long, Long, Long>)
                 (file, block, position) -> places.value().line(file, block, position),
             DataTypes.LongType);
+    CostEstimate.Prompt prompt = CostEstimate.prompt(settings.input(), table);
     Column[] place = {col(PromptTable.FILE), col(PromptTable.BLOCK), col(PromptTable.POSITION)};
     Column reason = col(PromptTable.REASON);
     Column where =
@@ -126,14 +129,23 @@ public final class UnitPlanner {
             .rows()
             .where(col(PromptTable.ROW).isNotNull().or(reason.isNotNull()))
             .withColumn("ordinal", ordinal.apply(place))
-            .withColumn("cost", CostEstimate.tokens(settings, table))
+            .withColumn("cost", CostEstimate.tokens(settings, prompt))
             .withColumn("error", when(reason.isNotNull(), where));
+    Column[] hashes = PrefixLengths.hashes(prompt);
+    for (int level = 0; level < hashes.length; level++) {
+      rows = rows.withColumn(PREFIX + level, hashes[level]);
+    }
     return settings.input().limit().isPresent()
         ? rows.where(col("ordinal").lt(settings.input().limit().getAsLong()))
         : rows;
   }
 
-  private void refuseDuplicateIds() {
+  /**
+   * Looks at all ids; freezing finds the same by the way.
+   *
+   * @throws BulkgenException INPUT_INVALID naming ids that are there more than once
+   */
+  public void refuseDuplicateIds() {
     if (settings.input().idColumn().isEmpty()) {
       return;
     }
@@ -168,32 +180,51 @@ public final class UnitPlanner {
    * Writes the plan files and returns what was planned.
    *
    * @param folder an empty one
+   * @throws BulkgenException INPUT_INVALID naming ids that are there more than once
    */
   public UnitPlan freeze(String folder) {
-    long[] firsts = starts;
-    UserDefinedFunction unitOf =
-        udf((UDF1<Long, Integer>) ordinal -> unit(firsts, ordinal), DataTypes.IntegerType);
-    Dataset<Row> units =
+    RowOrder rowOrder = order;
+    UserDefinedFunction partOf =
+        udf(
+            (UDF2<Long, Long, Integer>) (ordinal, prefix) -> rowOrder.part(ordinal, prefix),
+            DataTypes.IntegerType);
+    Dataset<Row> ordered =
         keyed()
-            .repartitionById(starts.length, unitOf.apply(col("ordinal")))
-            .sortWithinPartitions(col("cost").desc(), col("ordinal"));
-    StructType schema = PlanSchema.of(table.inputSchema());
+            .repartitionById(order.parts(), partOf.apply(col("ordinal"), col(PREFIX)))
+            .sortWithinPartitions(sorting());
     PlanWriterTask writer =
-        new PlanWriterTask(folder, schema, session.sparkContext().hadoopConfiguration());
-    UnitSpec[] specs =
-        (UnitSpec[])
+        new PlanWriterTask(
+            folder,
+            PlanSchema.of(table.inputSchema()),
+            cutter,
+            session.sparkContext().hadoopConfiguration());
+    PlanWriterTask.Part[] parts =
+        (PlanWriterTask.Part[])
             session
                 .sparkContext()
                 .runJob(
-                    units.queryExecution().toRdd(),
+                    ordered.queryExecution().toRdd(),
                     writer,
-                    ClassTag$.MODULE$.apply(UnitSpec.class));
-    return new UnitPlan(Arrays.asList(specs), table.digest(), table.format(), table.inputSchema());
+                    ClassTag$.MODULE$.<PlanWriterTask.Part>apply(PlanWriterTask.Part.class));
+    List<UnitSpec> units = new ArrayList<>();
+    long repeated = 0;
+    for (PlanWriterTask.Part part : parts) {
+      part.units().forEach(unit -> units.add(unit.numbered(units.size())));
+      repeated += part.repeatedIds();
+    }
+    if (repeated > 0) {
+      refuseDuplicateIds();
+    }
+    return new UnitPlan(units, table.digest(), table.format(), table.inputSchema());
   }
 
-  private static int unit(long[] starts, long ordinal) {
-    int found = Arrays.binarySearch(starts, ordinal);
-    return found >= 0 ? found : -found - 2;
+  private Column[] sorting() {
+    List<Column> columns = new ArrayList<>();
+    for (int level = 0; order.isGrouped() && level <= order.level(); level++) {
+      columns.add(col(PREFIX + level));
+    }
+    columns.add(col("ordinal"));
+    return columns.toArray(Column[]::new);
   }
 
   /** Rows with their keys: the id, or a hash of the content and the number among equal rows. */
@@ -220,6 +251,16 @@ public final class UnitPlanner {
         .withColumn("base", base)
         .withColumn("number", number)
         .withColumn("key", concat(col("base"), lit("#"), col("number").minus(1).cast("string")))
-        .select("ordinal", "key", "cost", "error", PromptTable.ROW);
+        .withColumn(PREFIX, order.isGrouped() ? col(PREFIX + order.level()) : lit(NONE))
+        .select(
+            "ordinal",
+            "key",
+            "cost",
+            "error",
+            PromptTable.ROW,
+            PREFIX,
+            PREFIX + 0,
+            PREFIX + 1,
+            PREFIX + 2);
   }
 }

@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.Optional;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.Path;
 
@@ -66,22 +67,30 @@ public final class FileChecksum {
     return digits;
   }
 
-  /** Whether every byte is what was written. Streams the file; holds its footer alone in memory. */
+  /** Whether every byte is what was written. */
   public static boolean matches(Storage storage, Path file, Layout layout) {
+    return verified(storage, file, layout).isPresent();
+  }
+
+  /**
+   * The digits of a file in which every byte is what was written. Streams the file; holds its
+   * footer alone in memory.
+   */
+  public static Optional<String> verified(Storage storage, Path file, Layout layout) {
     try (FSDataInputStream in = storage.fileSystem().open(file)) {
       long size = storage.fileSystem().getFileStatus(file).getLen();
       byte[] tail = tail(in, size, layout);
       int at = tail.length == 0 ? -1 : layout.digits(tail);
       if (at < 0) {
-        return false;
+        return Optional.empty();
       }
       String expected = new String(tail, at, PLACEHOLDER.length(), StandardCharsets.US_ASCII);
       put(PLACEHOLDER, tail, at);
       MessageDigest digest = sha256();
       stream(in, size - tail.length, digest);
-      return expected.equals(HexFormat.of().formatHex(digest.digest(tail)));
+      return Optional.of(expected).filter(HexFormat.of().formatHex(digest.digest(tail))::equals);
     } catch (IOException | RuntimeException e) {
-      return false;
+      return Optional.empty();
     }
   }
 

@@ -66,4 +66,9 @@ public final class ParquetFooter {
     }
     return -1;
   }
+
+  /** The file's checksum, if every byte is what was written. */
+  public static Optional<String> checksum(Storage storage, Path file) {
+    return FileChecksum.verified(storage, file, LAYOUT);
+  }
 }

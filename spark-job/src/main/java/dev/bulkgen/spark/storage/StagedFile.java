@@ -62,7 +62,7 @@ public final class StagedFile {
    * Takes the bytes. Closing it does not end the file: {@link #commit} or {@link #discard} does.
    */
   public FSDataOutputStream create() throws IOException {
-    out = storage.fileSystem().create(written, true);
+    out = storage.create(written);
     return new FSDataOutputStream(new Counted(), null);
   }
 

@@ -25,12 +25,15 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Options;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.RawLocalFileSystem;
 
 /**
  * The file system under a path. A local one is used raw: Hadoop's checksum files beside each file
  * would only litter a folder that people look into.
  */
 public final class Storage {
+  private static final int BUFFER = 1 << 16;
+
   private final FileSystem files;
   private final Configuration configuration;
 
@@ -203,11 +206,20 @@ public final class Storage {
     return files.create(file, false);
   }
 
+  /** Opens a file for writing, in place of one that is there. */
+  FSDataOutputStream create(Path file) throws IOException {
+    if (files instanceof RawLocalFileSystem) {
+      // Given a permission, Hadoop starts a chmod for each file; without one the umask holds.
+      return files.create(file, null, true, BUFFER, (short) 1, BUFFER, null);
+    }
+    return files.create(file, true);
+  }
+
   /** Writes a small file in one go: readers see all of it or the old one. */
   public void replaceText(Path file, String text) {
     boolean whole = putsWhole(file);
     Path written = whole ? file : new Path(file.getParent(), "_temporary-" + file.getName());
-    try (FSDataOutputStream out = files.create(written, true)) {
+    try (FSDataOutputStream out = create(written)) {
       out.write(text.getBytes(StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw failure("write", written, e);

@@ -8,13 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.bulkgen.spark.Sessions;
-import dev.bulkgen.spark.cli.Main;
-import java.io.File;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -115,19 +111,7 @@ class TestSameRows {
   }
 
   private static Process fork(Map<String, String> values) throws IOException {
-    List<String> command = new ArrayList<>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    for (String option : ManagementFactory.getRuntimeMXBean().getInputArguments()) {
-      if (option.startsWith("--") || option.startsWith("-XX:+Ignore")) {
-        command.add(option);
-      }
-    }
-    String classPath =
-        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
-    command.addAll(List.of("-Xmx700m", "-cp", classPath, Main.class.getName(), "generate"));
-    values.forEach((name, value) -> command.add("--" + name + "=" + value));
-    File log = folder.resolve("driver.log").toFile();
-    return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log).start();
+    return DriverProcess.fork(values, List.of(), folder.resolve("driver.log"));
   }
 
   private static String log() throws IOException {

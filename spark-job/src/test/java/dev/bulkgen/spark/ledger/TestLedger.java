@@ -65,9 +65,9 @@ class TestLedger {
   private static final UnitPlan PLAN =
       new UnitPlan(
           List.of(
-              new UnitSpec(0, ROWS, 9, "a"),
-              new UnitSpec(1, ROWS, 9, "b"),
-              new UnitSpec(2, ROWS, 9, "c")),
+              new UnitSpec(0, "unit-0", ROWS, 9, "a"),
+              new UnitSpec(1, "unit-1", ROWS, 9, "b"),
+              new UnitSpec(2, "unit-2", ROWS, 9, "c")),
           DIGEST,
           "jsonl",
           INPUT);
@@ -364,6 +364,6 @@ class TestLedger {
     assertEquals(ROWS, facts.orElseThrow().rows());
     assertEquals(
         Optional.empty(),
-        CommittedShard.find(storage, path, IDENTITY, new UnitSpec(2, ROWS + 1, 9, "c")));
+        CommittedShard.find(storage, path, IDENTITY, new UnitSpec(2, "unit-2", ROWS + 1, 9, "c")));
   }
 }

@@ -90,6 +90,84 @@ class TestUnitPlanner {
     }
   }
 
+  /** Documents with a few questions each, all mixed up. */
+  private Path documents(int documents, int questions) throws Exception {
+    List<String> lines = new ArrayList<>();
+    for (int question = 0; question < questions; question++) {
+      for (int document = 0; document < documents; document++) {
+        String text = ("document " + document + " says ").repeat(30);
+        lines.add("{\"prompt\":\"" + text + "question " + "so ".repeat(question) + "\"}");
+      }
+    }
+    return Files.write(folder.resolve("documents.jsonl"), lines);
+  }
+
+  private static String document(Row row) {
+    return row.getStruct(PlanSchema.ROW).getString(0).substring(0, 256);
+  }
+
+  @Test
+  void testRowsThatBeginAlikeAreInOneUnitAndTogether() throws Exception {
+    UnitPlan plan = freeze(settings(documents(20, 5), "unit-rows", "25"), "plan");
+    assertEquals(4, plan.units().size());
+    Set<String> seen = new HashSet<>();
+    for (UnitSpec unit : plan.units()) {
+      List<Row> rows =
+          SPARK
+              .read()
+              .parquet(folder.resolve("plan/" + unit.fileName()).toString())
+              .collectAsList();
+      for (int row = 0; row < rows.size(); row += 5) {
+        assertTrue(seen.add(document(rows.get(row))), "a document in two places");
+        for (int next = row + 1; next < row + 5; next++) {
+          assertEquals(document(rows.get(row)), document(rows.get(next)));
+          assertTrue(
+              rows.get(next).getLong(PlanSchema.COST)
+                  <= rows.get(next - 1).getLong(PlanSchema.COST));
+        }
+      }
+    }
+    assertEquals(20, seen.size());
+  }
+
+  @Test
+  void testWithoutSharedBeginningsUnitsKeepTheOrderOfTheInput() throws Exception {
+    UnitPlan plan = freeze(settings(lines(90), "unit-rows", "30"), "plan");
+    for (UnitSpec unit : plan.units()) {
+      SPARK
+          .read()
+          .parquet(folder.resolve("plan/" + unit.fileName()).toString())
+          .collectAsList()
+          .forEach(row -> assertEquals(unit.unit(), row.getLong(PlanSchema.ORDINAL) / 30));
+    }
+  }
+
+  @Test
+  void testADamagedPlanFileIsNamedBeforeItIsRead() throws Exception {
+    UnitPlan plan = freeze(settings(lines(30)), "plan");
+    Path file = folder.resolve("plan").resolve(plan.units().get(0).fileName());
+    org.apache.hadoop.fs.Path plans = new org.apache.hadoop.fs.Path(file.getParent().toString());
+    Storage storage = Storage.of(plans, new Configuration());
+    plan.units().get(0).verified(storage, plans);
+    byte[] bytes = Files.readAllBytes(file);
+    bytes[30] ^= 4;
+    Files.write(file, bytes);
+    BulkgenException e =
+        assertThrows(BulkgenException.class, () -> plan.units().get(0).verified(storage, plans));
+    assertTrue(e.getMessage().contains(file.getFileName().toString()), e.getMessage());
+  }
+
+  @Test
+  void testADescriptionThatWasChangedIsRefused() throws Exception {
+    freeze(settings(lines(30)), "plan");
+    Path file = folder.resolve("plan/plan.json");
+    Files.writeString(file, Files.readString(file).replaceFirst("parquet\",30,", "parquet\",31,"));
+    org.apache.hadoop.fs.Path plans = new org.apache.hadoop.fs.Path(file.getParent().toString());
+    PlanFolder damaged = new PlanFolder(Storage.of(plans, new Configuration()), plans);
+    assertEquals(
+        ErrorCode.STORAGE_FAILED, assertThrows(BulkgenException.class, damaged::read).code());
+  }
+
   @Test
   void testKeysDoNotDependOnUnitsOrFiles() throws Exception {
     Path one = lines(200);

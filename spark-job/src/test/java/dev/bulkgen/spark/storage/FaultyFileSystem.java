@@ -15,6 +15,7 @@ import org.apache.hadoop.fs.FileAlreadyExistsException;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.RawLocalFileSystem;
+import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.util.Progressable;
 
 /** The local file system, with {@link Faults}. */
@@ -77,6 +78,7 @@ public class FaultyFileSystem extends RawLocalFileSystem {
   @Override
   public FSDataOutputStream create(
       Path path,
+      FsPermission permission,
       boolean overwrite,
       int bufferSize,
       short replication,
@@ -91,7 +93,7 @@ public class FaultyFileSystem extends RawLocalFileSystem {
       Path path, boolean overwrite, int bufferSize, short replication, long blockSize)
       throws IOException {
     FSDataOutputStream out =
-        super.create(path, overwrite, bufferSize, replication, blockSize, null);
+        super.create(path, null, overwrite, bufferSize, replication, blockSize, null);
     return new FSDataOutputStream(new FaultyStream(path, path, out), null);
   }
 
@@ -168,7 +170,7 @@ public class FaultyFileSystem extends RawLocalFileSystem {
 
   private FSDataOutputStream inner(Path path, int bufferSize, short replication, long blockSize)
       throws IOException {
-    return super.create(path, true, bufferSize, replication, blockSize, null);
+    return super.create(path, null, true, bufferSize, replication, blockSize, null);
   }
 
   private OutputStream stream(Path path, Path written, FSDataOutputStream out) {
