@@ -93,6 +93,7 @@ public final class GenerateJob {
       return Optional.empty();
     }
     LocalDateTime now = LocalDateTime.now().truncatedTo(ChronoUnit.SECONDS);
+    EngineSpec engine = EngineSpec.of(settings.values(), spark.master(), modelDigest);
     try (Ledger ledger =
         Ledger.open(
             settings.output().path(),
@@ -106,6 +107,8 @@ public final class GenerateJob {
           new FrozenSettings(settings.rowValues(), modelDigest, inputDigest, now);
       Optional<FrozenSettings> earlier = ledger.earlierRun(asked);
       FrozenSettings frozen = earlier.orElse(asked);
+      StageResources resources = new StageResources(spark, settings.run().gpuSlots());
+      EngineBoard board = new EngineOpener(spark, resources, console).open(engine);
       PlanFolder folder = new PlanFolder(ledger.storage(), ledger.planFolder());
       // A plan of a run that was killed before it began says nothing of its settings.
       UnitPlan plan =
@@ -116,11 +119,15 @@ public final class GenerateJob {
       input.release(ledger.storage());
       ShardIdentity identity =
           new ShardIdentity(plan.digest(), settings.digest(modelDigest), ShardFormat.of(settings));
-      EngineSpec engine = EngineSpec.of(settings.values(), spark.master(), modelDigest);
       TaskSettings task =
           TaskSettings.of(
               settings, plan, folder.path().toString(), identity, engine, frozen.begun());
-      return Optional.of(runUnits(ledger, plan, task, frozen));
+      ledger.begin(frozen);
+      return Optional.of(
+          new UnitRunner(session, settings, console, ledger, plan, task, board, resources).run());
+    } finally {
+      // On a driver alone: executors keep theirs for the next job.
+      EngineHolder.close(engine);
     }
   }
 
@@ -172,18 +179,5 @@ public final class GenerateJob {
 
   private String memoryPlan(Path model) {
     return new MemoryPlanner(settings.engine(), ModelFolder.describe(model)).plan().render();
-  }
-
-  private JobReport runUnits(
-      Ledger ledger, UnitPlan plan, TaskSettings task, FrozenSettings frozen) {
-    try {
-      UnitRunner runner = new UnitRunner(session, settings, console, ledger, plan, task);
-      runner.openEngines();
-      ledger.begin(frozen);
-      return runner.run();
-    } finally {
-      // On a driver alone: executors keep theirs for the next job.
-      EngineHolder.close(task.engine());
-    }
   }
 }

@@ -39,7 +39,7 @@ final class UnitRunner {
   private final UnitPlan plan;
   private final TaskSettings task;
   private final String group;
-  private final EngineBoard board = new EngineBoard(System::nanoTime);
+  private final EngineBoard board;
   private final UnitTimes times = new UnitTimes();
   private final StageResources resources;
   private volatile boolean stopped;
@@ -50,48 +50,18 @@ final class UnitRunner {
       JobConsole console,
       Ledger ledger,
       UnitPlan plan,
-      TaskSettings task) {
+      TaskSettings task,
+      EngineBoard board,
+      StageResources resources) {
     this.session = session;
     this.settings = settings;
     this.console = console;
     this.ledger = ledger;
     this.plan = plan;
     this.task = task;
-    this.resources = new StageResources(session.sparkContext(), settings.run().gpuSlots());
+    this.board = board;
+    this.resources = resources;
     this.group = "bulkgen-" + task.identity().planDigest().substring(0, 12);
-  }
-
-  /**
-   * Opens an engine on each executor there is, and tells their memory plans; executors that come
-   * later tell theirs with their first unit.
-   *
-   * @throws BulkgenException what loading threw
-   */
-  void openEngines() {
-    // The driver's process is in the list too, and runs tasks only where it is alone.
-    int executors =
-        Math.max(1, session.sparkContext().statusTracker().getExecutorInfos().length - 1);
-    List<Integer> tasks = IntStream.range(0, executors).boxed().toList();
-    JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
-    spark.setJobGroup(group, "bulkgen: open the engines", true);
-    try {
-      EngineReport[] reports =
-          (EngineReport[])
-              session
-                  .sparkContext()
-                  .runJob(
-                      resources.apply(spark.parallelize(tasks, executors)).rdd(),
-                      new EngineTask(task.engine()),
-                      ClassTag$.MODULE$.<EngineReport>apply(EngineReport.class));
-      for (EngineReport report : reports) {
-        board.note(report, console.out()::print);
-      }
-    } catch (Exception e) {
-      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
-      throw cause(e);
-    } finally {
-      spark.clearJobGroup();
-    }
   }
 
   /**
@@ -220,20 +190,11 @@ final class UnitRunner {
     } catch (Exception e) {
       // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
       if (!stopped) {
-        throw cause(e);
+        throw SparkFailure.cause(e);
       }
     } finally {
       spark.clearJobGroup();
     }
-  }
-
-  private static BulkgenException cause(Exception e) {
-    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-      if (cause instanceof BulkgenException known) {
-        return known;
-      }
-    }
-    return new BulkgenException(ErrorCode.INTERNAL, "the Spark job failed: " + e.getMessage(), e);
   }
 
   /** Called by Spark's scheduler on the driver, once a unit. */

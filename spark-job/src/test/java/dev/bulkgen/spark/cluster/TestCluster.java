@@ -1,0 +1,306 @@
+package dev.bulkgen.spark.cluster;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.bulkgen.spark.JavaProcess;
+import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.plugin.DeviceLoss;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The job on a standalone cluster of several processes. */
+class TestCluster {
+  private static final Path MODEL =
+      Path.of("../examples/models/recall").toAbsolutePath().normalize();
+  private static final int EXECUTOR_KILLS = 10;
+  private static final Set<Integer> DRIVER_KILLS = Set.of(4, 8);
+
+  @TempDir static Path root;
+
+  private static LocalCluster cluster;
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void start() throws IOException {
+    cluster = LocalCluster.start(root);
+  }
+
+  @AfterAll
+  static void stop() throws InterruptedException {
+    cluster.close();
+  }
+
+  private static List<String> generate(Path input, Path output, String... more) {
+    List<String> command = new ArrayList<>(List.of("generate", "--model", MODEL.toString()));
+    command.addAll(List.of("--input", input.toString(), "--output", output.toString()));
+    command.addAll(List.of("--id-column", "id", "--memory", "128MB"));
+    command.addAll(List.of(more));
+    return command;
+  }
+
+  /** Two executors with two task slots each. */
+  private static Map<String, String> twoExecutors(String... pairs) {
+    Map<String, String> conf = new LinkedHashMap<>();
+    conf.put("spark.executor.cores", "2");
+    conf.put("spark.cores.max", "4");
+    for (int i = 0; i < pairs.length; i += 2) {
+      conf.put(pairs[i], pairs[i + 1]);
+    }
+    return conf;
+  }
+
+  private static Map<String, byte[]> shards(Path output) throws IOException {
+    Map<String, byte[]> shards = new TreeMap<>();
+    try (Stream<Path> files = Files.list(output)) {
+      for (Path file : files.filter(f -> f.getFileName().toString().startsWith("part-")).toList()) {
+        shards.put(file.getFileName().toString(), Files.readAllBytes(file));
+      }
+    }
+    return shards;
+  }
+
+  private static void assertSameShards(Path expected, Path actual) throws IOException {
+    Map<String, byte[]> one = shards(expected);
+    Map<String, byte[]> other = shards(actual);
+    assertFalse(one.isEmpty());
+    assertEquals(one.keySet(), other.keySet());
+    one.forEach((name, bytes) -> assertArrayEquals(bytes, other.get(name), name));
+  }
+
+  private static JsonNode report(Path output) throws IOException {
+    return new ObjectMapper().readTree(output.resolve("_bulkgen/report.json").toFile());
+  }
+
+  private static void done(JavaProcess driver) throws InterruptedException {
+    assertEquals(0, driver.waitFor(), driver::output);
+  }
+
+  private static void print(String format, Object... values) {
+    System.out.printf(Locale.ROOT, format + "%n", values);
+  }
+
+  @Test
+  void testKillsChangeNothing() throws Exception {
+    long seed = System.nanoTime();
+    int rows = 5000;
+    int unitRows = 50;
+    Path input = RecallRows.write(folder.resolve("in.jsonl"), rows, 4);
+    Path calm = folder.resolve("calm");
+    String[] settings = {"--max-tokens", "4", "--temperature", "0", "--unit-rows", "" + unitRows};
+    done(cluster.submit(twoExecutors(), generate(input, calm, settings)));
+
+    Path disturbed = folder.resolve("disturbed");
+    Path log = Files.createDirectory(folder.resolve("worklog"));
+    Killer killer = new Killer(new Random(seed), log);
+    Map<String, String> conf =
+        twoExecutors("spark.plugins", WorkLog.class.getName(), WorkLog.FOLDER, log.toString());
+    int driverKills = 0;
+    boolean ended = false;
+    while (!ended) {
+      try (JavaProcess driver = cluster.submit(conf, generate(input, disturbed, settings))) {
+        while (driver.isAlive() && driverKills * 4 + 4 > killer.kills()
+            || driver.isAlive() && driverKills == DRIVER_KILLS.size()) {
+          killer.act();
+        }
+        ended = !driver.isAlive();
+        if (ended) {
+          done(driver);
+        } else {
+          driver.kill();
+          driverKills++;
+        }
+      }
+    }
+    assertSameShards(calm, disturbed);
+    Dataset<Row> result = Sessions.shared().read().parquet(disturbed.toString());
+    assertEquals(rows, result.count());
+    assertEquals(rows, result.select("id").distinct().count());
+    assertTrue(killer.kills() >= EXECUTOR_KILLS, "only " + killer.kills() + " kills");
+    assertEquals(2, driverKills);
+    JsonNode report = report(disturbed);
+    long needed = report.get("prompt_tokens").asLong() + report.get("completion_tokens").asLong();
+    long spent = WorkLog.read(log).values().stream().mapToLong(Long::longValue).sum();
+    double redoneUnits = (double) (spent - needed) / needed * rows / unitRows;
+    print(
+        "seed %d: %d executors and %d drivers killed; %.1f %% of the work redone, %.2f units a kill",
+        seed,
+        killer.kills(),
+        driverKills,
+        100.0 * (spent - needed) / needed,
+        redoneUnits / (killer.kills() + 2 * driverKills));
+  }
+
+  /** Kills one executor that works, at a random moment. */
+  private static final class Killer {
+    private static final int MOST_WAIT_MILLIS = 4000;
+
+    private final Random random;
+    private final Path log;
+    private final Set<Long> killed = new HashSet<>();
+
+    Killer(Random random, Path log) {
+      this.random = random;
+      this.log = log;
+    }
+
+    int kills() {
+      return killed.size();
+    }
+
+    void act() throws IOException, InterruptedException {
+      Thread.sleep(100);
+      List<Long> working = new ArrayList<>();
+      WorkLog.read(log)
+          .forEach(
+              (pid, tokens) -> {
+                boolean alive = ProcessHandle.of(pid).filter(ProcessHandle::isAlive).isPresent();
+                if (tokens > 0 && alive && !killed.contains(pid)) {
+                  working.add(pid);
+                }
+              });
+      if (killed.size() < EXECUTOR_KILLS && !working.isEmpty()) {
+        Thread.sleep(random.nextInt(MOST_WAIT_MILLIS));
+        long pid = working.get(random.nextInt(working.size()));
+        ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
+        killed.add(pid);
+      }
+    }
+  }
+
+  /** Several slots fill the places that the end of a unit leaves. */
+  @Test
+  void testTaskSlotsKeepTheBatchFull() throws Exception {
+    Path input = RecallRows.write(folder.resolve("in.jsonl"), 240, 2);
+    Map<Integer, Double> occupancy = new TreeMap<>();
+    for (int slots : new int[] {1, 4}) {
+      Path output = folder.resolve("slots" + slots);
+      Map<String, String> conf =
+          Map.of("spark.executor.cores", "" + slots, "spark.cores.max", "" + slots);
+      String[] settings = {"--max-tokens", "40", "--unit-rows", "12", "--max-batch", "16"};
+      done(cluster.submit(conf, generate(input, output, settings)));
+      assertEquals(1, report(output).at("/engine/engines").asInt());
+      occupancy.put(slots, report(output).at("/engine/batch_occupancy").asDouble());
+    }
+    print(
+        "batch occupancy: %.0f %% with one task slot, %.0f %% with four",
+        100 * occupancy.get(1), 100 * occupancy.get(4));
+    assertTrue(occupancy.get(4) > 1.2 * occupancy.get(1), occupancy.toString());
+    assertSameShards(folder.resolve("slots1"), folder.resolve("slots4"));
+  }
+
+  private static Map<String, String> emulatedGpus(String... pairs) {
+    Path emulator = Path.of(System.getProperty("bulkgen.emulator", "")).toAbsolutePath();
+    Assumptions.assumeTrue(
+        Files.exists(emulator.resolve("libcuda.so.1")),
+        () -> "the emulated device was not built: " + emulator);
+    Map<String, String> conf = twoExecutors(pairs);
+    conf.put("spark.executor.extraJavaOptions", "-Dbulkgen.emulator=" + emulator);
+    conf.put("spark.executorEnv.BULKGEN_EMULATOR_DEVICES", "2");
+    conf.put("spark.executor.resource.gpu.amount", "1");
+    conf.put("spark.task.resource.gpu.amount", "0.5");
+    return conf;
+  }
+
+  /** Each executor on the GPU it was given; one that loses its device is replaced. */
+  @Test
+  void testAssignedGpusAndALostDevice() throws Exception {
+    Path input = RecallRows.write(folder.resolve("in.jsonl"), 48, 2);
+    String[] settings = {"--backend", "cuda", "--max-tokens", "2", "--temperature", "0"};
+    String[] units = {"--unit-rows", "4", "--max-batch", "4", "--max-model-len", "256"};
+    List<String> more = new ArrayList<>(List.of(settings));
+    more.addAll(List.of(units));
+    Path sound = folder.resolve("sound");
+    done(cluster.submit(emulatedGpus(), generate(input, sound, more.toArray(String[]::new))));
+    Set<String> devices = new HashSet<>();
+    for (JsonNode device : report(sound).get("devices")) {
+      devices.add(device.get("host").asText() + " " + device.get("backend").asText());
+      assertTrue(device.get("completion_tokens").asLong() > 0, device.toString());
+    }
+    assertEquals(
+        Set.of(
+            "127.0.0.1 cuda (Emulated device, device 0)",
+            "127.0.0.2 cuda (Emulated device 1, device 1)"),
+        devices);
+
+    Path broken = folder.resolve("broken");
+    Path mark = folder.resolve("mark");
+    Map<String, String> conf =
+        emulatedGpus(
+            "spark.plugins", BrokenDevice.class.getName(), BrokenDevice.MARK, mark.toString());
+    more.addAll(List.of("--gpu-slots", "2"));
+    JavaProcess driver = cluster.submit(conf, generate(input, broken, more.toArray(String[]::new)));
+    done(driver);
+    assertTrue(Files.exists(mark));
+    assertTrue(driver.output().contains("lost its device and ends"), driver::output);
+    assertTrue(
+        driver.output().contains("exited with code " + DeviceLoss.EXIT_CODE), driver::output);
+    assertSameShards(sound, broken);
+  }
+
+  /** The driver finds nothing wrong with such a model: it reads no weights. */
+  @Test
+  void testAModelThatDoesNotLoadFailsTheJobWithTheCause() throws Exception {
+    Path model = Files.createDirectory(folder.resolve("model"));
+    try (Stream<Path> files = Files.list(MODEL)) {
+      for (Path file : files.toList()) {
+        Files.copy(file, model.resolve(file.getFileName()));
+      }
+    }
+    Path config = model.resolve("config.json");
+    Files.writeString(
+        config,
+        Files.readString(config)
+            .replace("\"intermediate_size\": 256", "\"intermediate_size\": 320"));
+    Path input = RecallRows.write(folder.resolve("in.jsonl"), 8, 2);
+    Path output = folder.resolve("out");
+    int before = executors();
+    List<String> command = generate(input, output);
+    command.set(command.indexOf(MODEL.toString()), model.toString());
+    long start = System.nanoTime();
+    JavaProcess driver = cluster.submit(twoExecutors(), command);
+    assertEquals(4, driver.waitFor(), driver::output);
+    assertTrue(driver.output().contains("bulkgen: " + model), driver::output);
+    assertEquals(2, executors() - before, "executors were started again");
+    assertFalse(Files.exists(output));
+    print(
+        "a model that does not load: the job ends after %.1f s", (System.nanoTime() - start) / 1e9);
+  }
+
+  /** That the cluster has started so far. */
+  private static int executors() throws IOException {
+    int count = 0;
+    for (String worker : List.of("work0", "work1")) {
+      Path work = root.resolve(worker);
+      if (Files.exists(work)) {
+        try (Stream<Path> files = Files.walk(work, 2)) {
+          count += (int) files.filter(path -> path.getParent().getParent().equals(work)).count();
+        }
+      }
+    }
+    return count;
+  }
+}
