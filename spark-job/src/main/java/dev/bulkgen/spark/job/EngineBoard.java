@@ -1,6 +1,5 @@
 package dev.bulkgen.spark.job;
 
-import dev.bulkgen.spark.plugin.EngineFigures;
 import dev.bulkgen.spark.plugin.EngineReport;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -20,7 +19,7 @@ import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
 final class EngineBoard extends SparkListener {
   private final LongSupplier nanoTime;
   private final TreeMap<String, EngineReport> engines = new TreeMap<>();
-  private final Map<String, EngineFigures> before = new HashMap<>();
+  private final Map<String, EngineReport> before = new HashMap<>();
   private final Map<String, Long> added = new HashMap<>();
   private final Map<String, Long> removed = new HashMap<>();
   private long begin;
@@ -40,14 +39,19 @@ final class EngineBoard extends SparkListener {
       tell.accept("Memory plan" + whose + "\n" + report.figures().memoryPlan().indent(2));
     }
     // Results of two units may overtake each other on their way.
-    if (known == null || report.figures().sequenceSteps() >= known.figures().sequenceSteps()) {
+    if (!isSameEngine(known, report)
+        || report.figures().sequenceSteps() >= known.figures().sequenceSteps()) {
       engines.put(report.executor(), report);
     }
   }
 
-  /** As {@link #note}, for what an executor said unasked: only of those that work for this job. */
+  private static boolean isSameEngine(EngineReport one, EngineReport other) {
+    return one != null && one.opened() == other.opened();
+  }
+
+  /** As {@link #note}, for what an executor said unasked: only of engines that this job uses. */
   synchronized void refresh(EngineReport report) {
-    if (engines.containsKey(report.executor())) {
+    if (isSameEngine(engines.get(report.executor()), report)) {
       note(report, plan -> {});
     }
   }
@@ -55,7 +59,7 @@ final class EngineBoard extends SparkListener {
   /** Units begin: what engines did before is not of this job. */
   synchronized void begin() {
     begin = nanoTime.getAsLong();
-    engines.forEach((executor, report) -> before.put(executor, report.figures()));
+    before.putAll(engines);
   }
 
   @Override
@@ -75,12 +79,14 @@ final class EngineBoard extends SparkListener {
     for (EngineReport report : engines.values()) {
       long from = Math.max(begin, added.getOrDefault(report.executor(), begin));
       long until = Math.min(now, removed.getOrDefault(report.executor(), now));
-      EngineFigures earlier = before.get(report.executor());
+      EngineReport earlier = before.get(report.executor());
       devices.add(
           new DeviceUse(
               report.executor(),
               report.host(),
-              earlier == null ? report.figures() : report.figures().since(earlier),
+              isSameEngine(earlier, report)
+                  ? report.figures().since(earlier.figures())
+                  : report.figures(),
               Math.max(0, until - from) / 1e9));
     }
     return devices;

@@ -28,7 +28,7 @@ final class EngineTask extends AbstractFunction2<TaskContext, Iterator<Integer>,
 
   @Override
   public EngineReport apply(TaskContext context, Iterator<Integer> nothing) {
-    return use(engine, opened -> EngineReport.of(opened.figures()));
+    return use(engine, EngineReport::of);
   }
 
   /** Works with the engine of this process, which its task slots share; waits while it loads. */

@@ -58,7 +58,7 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
       UnitFacts facts = run(context, unit, task.settings(), engine);
       counters.add(facts);
       double seconds = (System.nanoTime() - start) / 1e9;
-      return new UnitResult(facts, EngineReport.of(engine.figures()), seconds);
+      return new UnitResult(facts, EngineReport.of(engine), seconds);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new TaskKilledException("the task was interrupted");

@@ -9,7 +9,6 @@ import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.plugin.EngineFigures;
 import dev.bulkgen.spark.plugin.EngineHolder;
-import dev.bulkgen.spark.plugin.EngineReport;
 import dev.bulkgen.spark.plugin.ExecutorNews;
 import dev.bulkgen.spark.plugin.LiveProgress;
 import dev.bulkgen.spark.sink.UnitFacts;
@@ -150,7 +149,7 @@ final class UnitRunner {
     long live = LiveProgress.rows(task.job());
     ExecutorNews.reports().forEach(board::refresh);
     // An engine of this process tells more than its units that have ended.
-    EngineHolder.figures().map(EngineReport::of).ifPresent(board::refresh);
+    EngineHolder.report().ifPresent(board::refresh);
     return new ProgressReporter.State(
         Math.min(plan.rows(), rows + Math.max(0, live)),
         reusedRows,
@@ -210,6 +209,7 @@ final class UnitRunner {
       ledger.commit(result.facts());
       times.note(result);
       board.note(result.engine(), progress::tell);
+      ExecutorNews.note(result.engine());
       ExecutorNews.takeLosses().forEach(loss -> progress.tell(loss + "\n"));
       if (tooManyFailed() && !stopped) {
         stopped = true;

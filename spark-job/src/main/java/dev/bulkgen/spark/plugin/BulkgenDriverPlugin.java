@@ -46,7 +46,7 @@ final class BulkgenDriverPlugin implements DriverPlugin {
   @Override
   public Map<String, String> init(SparkContext spark, PluginContext pluginContext) {
     context = pluginContext;
-    ExecutorNews.forget();
+    ExecutorNews.begin(this::register);
     return spec(spark).map(EngineSpec::toMap).orElse(Map.of());
   }
 
@@ -91,9 +91,6 @@ final class BulkgenDriverPlugin implements DriverPlugin {
   public Object receive(Object message) {
     if (message instanceof EngineReport report) {
       ExecutorNews.note(report);
-      if (known.add(report.executor())) {
-        registerExecutor(report.executor());
-      }
     } else if (message instanceof Loss loss) {
       LOG.error(loss.inWords());
       ExecutorNews.noteLoss(loss.inWords());
@@ -102,14 +99,14 @@ final class BulkgenDriverPlugin implements DriverPlugin {
     return null;
   }
 
-  private void registerExecutor(String executor) {
-    EngineGauges.register(
-        context.metricRegistry(),
-        "executor_" + executor + ".",
-        () ->
-            ExecutorNews.reports().stream()
-                .filter(report -> report.executor().equals(executor))
-                .map(EngineReport::figures)
-                .findFirst());
+  /** Once for each executor that has an engine; Spark's registry takes later gauges too. */
+  private void register(EngineReport report) {
+    String executor = report.executor();
+    if (known.add(executor)) {
+      EngineGauges.register(
+          context.metricRegistry(),
+          "executor_" + executor + ".",
+          () -> ExecutorNews.report(executor).map(EngineReport::figures));
+    }
   }
 }

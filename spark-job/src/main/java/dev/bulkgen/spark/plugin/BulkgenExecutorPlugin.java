@@ -37,7 +37,7 @@ final class BulkgenExecutorPlugin implements ExecutorPlugin {
   }
 
   private static void report(PluginContext context) {
-    EngineReport.current()
+    EngineHolder.report()
         .ifPresent(
             report -> {
               try {

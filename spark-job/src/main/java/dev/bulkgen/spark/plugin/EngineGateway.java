@@ -16,6 +16,9 @@ public interface EngineGateway extends AutoCloseable {
 
   EngineFigures figures();
 
+  /** When it was opened, in milliseconds of this machine's clock: tells engines apart. */
+  long opened();
+
   /** False once it is closed or has failed for good. */
   boolean isOpen();
 

@@ -145,12 +145,17 @@ public final class EngineHolder {
 
   /** Figures of this JVM's engine once it is loaded. */
   public static Optional<EngineFigures> figures() {
+    return report().map(EngineReport::figures);
+  }
+
+  /** The same, with whose they are. */
+  public static Optional<EngineReport> report() {
     Loaded loaded;
     synchronized (LOCK) {
       loaded = current;
     }
     return loaded != null && loaded.isReady()
-        ? Optional.of(loaded.engine.join().figures())
+        ? Optional.of(EngineReport.of(loaded.engine.join()))
         : Optional.empty();
   }
 
@@ -199,6 +204,11 @@ public final class EngineHolder {
     @Override
     public EngineFigures figures() {
       return engine.figures();
+    }
+
+    @Override
+    public long opened() {
+      return engine.opened();
     }
 
     @Override

@@ -40,10 +40,10 @@ final class EngineLoader {
     device.ifPresent(number -> values.put(EngineSettings.DEVICE.name(), Setting.spell(number)));
     EngineConfig config =
         EngineSettings.toConfig(JobSettingsReader.reader().parseSpelled(values, "engine settings"));
-    return new Opened(Engine.open(config), new LongAdder());
+    return new Opened(Engine.open(config), System.currentTimeMillis(), new LongAdder());
   }
 
-  private record Opened(Engine engine, LongAdder failures) implements EngineGateway {
+  private record Opened(Engine engine, long opened, LongAdder failures) implements EngineGateway {
     @Override
     public CompletableFuture<List<Completion>> submit(GenerateRequest request) {
       CompletableFuture<List<Completion>> row = engine.submit(request);

@@ -1,7 +1,6 @@
 package dev.bulkgen.spark.plugin;
 
 import java.io.Serializable;
-import java.util.Optional;
 import org.apache.spark.SparkEnv;
 
 /**
@@ -9,18 +8,15 @@ import org.apache.spark.SparkEnv;
  *
  * @param executor Spark's name for the process; {@code driver} where all runs in one
  * @param host that it is on
+ * @param opened tells engines apart that followed each other there
  */
-public record EngineReport(String executor, String host, EngineFigures figures)
+public record EngineReport(String executor, String host, long opened, EngineFigures figures)
     implements Serializable {
 
   /** To be called in a process of Spark. */
-  public static EngineReport of(EngineFigures figures) {
+  public static EngineReport of(EngineGateway engine) {
     SparkEnv env = SparkEnv.get();
-    return new EngineReport(env.executorId(), env.blockManager().blockManagerId().host(), figures);
-  }
-
-  /** That of this process, once its engine is loaded. */
-  static Optional<EngineReport> current() {
-    return EngineHolder.figures().map(EngineReport::of);
+    String host = env.blockManager().blockManagerId().host();
+    return new EngineReport(env.executorId(), host, engine.opened(), engine.figures());
   }
 }

@@ -3,18 +3,35 @@ package dev.bulkgen.spark.plugin;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.function.Consumer;
 
-/** What the plugins of executors have told the driver between the results of tasks. */
+/** What executors have told the driver, in the results of tasks and between them. */
 public final class ExecutorNews {
   private static final Map<String, EngineReport> REPORTS = new ConcurrentHashMap<>();
   private static final ConcurrentLinkedQueue<String> LOSSES = new ConcurrentLinkedQueue<>();
 
+  private static volatile Consumer<EngineReport> listener = report -> {};
+
   private ExecutorNews() {}
 
-  static void note(EngineReport report) {
-    REPORTS.put(report.executor(), report);
+  public static void note(EngineReport report) {
+    REPORTS.merge(report.executor(), report, ExecutorNews::newer);
+    listener.accept(report);
+  }
+
+  /** Reports may overtake each other on their way. */
+  private static EngineReport newer(EngineReport known, EngineReport report) {
+    boolean isOlder =
+        known.opened() == report.opened()
+            && known.figures().sequenceSteps() > report.figures().sequenceSteps();
+    return isOlder ? known : report;
+  }
+
+  static Optional<EngineReport> report(String executor) {
+    return Optional.ofNullable(REPORTS.get(executor));
   }
 
   static void noteLoss(String what) {
@@ -35,8 +52,10 @@ public final class ExecutorNews {
     return taken;
   }
 
-  static void forget() {
+  /** A new application, whose plugin hears of reports as they come. */
+  static void begin(Consumer<EngineReport> reports) {
     REPORTS.clear();
     LOSSES.clear();
+    listener = reports;
   }
 }

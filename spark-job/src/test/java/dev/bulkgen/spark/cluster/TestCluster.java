@@ -191,6 +191,24 @@ class TestCluster {
     }
   }
 
+  private static Map<String, String> metricsInto(Path folder) {
+    String sink = "spark.metrics.conf.driver.sink.csv.";
+    Map<String, String> conf = new LinkedHashMap<>();
+    conf.put(sink + "class", "org.apache.spark.metrics.sink.CsvSink");
+    conf.put(sink + "directory", folder.toString());
+    conf.put("spark.metrics.namespace", "job");
+    return conf;
+  }
+
+  /** The last value of a gauge of the driver's plugin. */
+  private static long metric(Path folder, String name) throws IOException {
+    String plugin = "dev.bulkgen.spark.plugin.BulkgenPlugin.";
+    Path file = folder.resolve("job.driver.plugin." + plugin + name + ".csv");
+    assertTrue(Files.exists(file), () -> file + " is missing");
+    List<String> lines = Files.readAllLines(file);
+    return Long.parseLong(lines.get(lines.size() - 1).split(",")[1]);
+  }
+
   /** Several slots fill the places that the end of a unit leaves. */
   @Test
   void testTaskSlotsKeepTheBatchFull() throws Exception {
@@ -198,11 +216,15 @@ class TestCluster {
     Map<Integer, Double> occupancy = new TreeMap<>();
     for (int slots : new int[] {1, 4}) {
       Path output = folder.resolve("slots" + slots);
-      Map<String, String> conf =
-          Map.of("spark.executor.cores", "" + slots, "spark.cores.max", "" + slots);
+      Path metrics = Files.createDirectory(folder.resolve("metrics" + slots));
+      Map<String, String> conf = metricsInto(metrics);
+      conf.put("spark.executor.cores", "" + slots);
+      conf.put("spark.cores.max", "" + slots);
       String[] settings = {"--max-tokens", "40", "--unit-rows", "12", "--max-batch", "16"};
       done(cluster.submit(conf, generate(input, output, settings)));
       assertEquals(1, report(output).at("/engine/engines").asInt());
+      assertEquals(9600, metric(metrics, "generated_tokens"));
+      assertEquals(9600, metric(metrics, "executor_0.generated_tokens"));
       occupancy.put(slots, report(output).at("/engine/batch_occupancy").asDouble());
     }
     print(

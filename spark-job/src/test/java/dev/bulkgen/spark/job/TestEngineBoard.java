@@ -23,6 +23,7 @@ class TestEngineBoard {
     return new EngineReport(
         executor,
         "host" + executor,
+        1,
         new EngineFigures("cpu", plan, sequenceSteps, places, 10, 100, 2.5, 3, 8, 7, 5, 0, 0));
   }
 
