@@ -277,9 +277,10 @@ class TestCluster {
     JavaProcess driver = cluster.submit(conf, generate(input, broken, more.toArray(String[]::new)));
     done(driver);
     assertTrue(Files.exists(mark));
-    assertTrue(driver.output().contains("lost its device and ends"), driver::output);
-    assertTrue(
-        driver.output().contains("exited with code " + DeviceLoss.EXIT_CODE), driver::output);
+    String said = driver.output();
+    String all = said + cluster.executorLogs();
+    assertTrue(said.contains("exited with code " + DeviceLoss.EXIT_CODE), all);
+    assertTrue(said.contains("lost its device and ends"), all);
     assertSameShards(sound, broken);
   }
 

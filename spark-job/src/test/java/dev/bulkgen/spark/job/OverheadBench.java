@@ -21,7 +21,8 @@ import org.apache.spark.sql.SparkSession;
 
 /**
  * What the job costs beside the bare engine: the same rows through both, in one process, by turns,
- * each from the settings to the last result. A program and no test, for timings decide nothing:
+ * each from the settings to the last result, after a tenth of them to warm up. A program and no
+ * test, for timings decide nothing:
  *
  * <pre>
  * mvn -Dfatbin.skip -pl spark-job -am test-compile
@@ -36,7 +37,7 @@ final class OverheadBench {
   private final JobSettings settings;
 
   private OverheadBench(Path folder, int rows, int facts, int maxTokens) throws IOException {
-    this.folder = folder;
+    this.folder = Files.createDirectories(folder);
     this.input = RecallRows.write(folder.resolve("in.jsonl"), rows, facts);
     this.settings = settings(folder.resolve("none"), maxTokens);
   }
@@ -104,13 +105,17 @@ final class OverheadBench {
     int maxTokens = argument(arguments, 2, 8);
     int rounds = argument(arguments, 3, 3);
     Path folder = Files.createTempDirectory("bulkgen-overhead");
-    OverheadBench bench = new OverheadBench(folder, rows, facts, maxTokens);
+    OverheadBench warmUp = new OverheadBench(folder.resolve("warm"), rows / 10, facts, maxTokens);
+    OverheadBench bench = new OverheadBench(folder.resolve("all"), rows, facts, maxTokens);
     try (SparkSession session =
         SparkSession.builder()
             .master("local[2]")
             .config("spark.ui.enabled", "false")
             .config("spark.driver.host", "127.0.0.1")
             .getOrCreate()) {
+      warmUp.bare();
+      warmUp.job(session, 0, maxTokens);
+      System.out.println("warm");
       for (int round = 0; round < rounds; round++) {
         double bare = bench.bare();
         double job = bench.job(session, round, maxTokens);
