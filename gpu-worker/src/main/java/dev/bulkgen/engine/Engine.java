@@ -179,11 +179,6 @@ public final class Engine implements AutoCloseable {
     return plan;
   }
 
-  /** Requests that wait to be taken into the batch. */
-  public int queueDepth() {
-    return queue.size();
-  }
-
   /** False once it is closed or has failed: every request is then refused with the reason. */
   public boolean isOpen() {
     return !queue.isClosed();

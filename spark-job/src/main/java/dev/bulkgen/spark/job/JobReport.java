@@ -173,6 +173,9 @@ public record JobReport(
     node.put("engines", devices.size());
     node.put("backend", figures.backend());
     node.put("batch_occupancy", figures.occupancy());
+    node.put("prefix_hit_rate", figures.prefixHits());
+    node.put("cached_prompt_tokens", figures.cachedTokens());
+    node.put("swap_outs", figures.swapOuts());
     node.put("cache_bytes_per_token", figures.cacheBytesPerToken());
     node.put("cache_bytes_peak", figures.peakCacheBytes());
     node.put("cache_bytes_planned", figures.plannedCacheBytes());

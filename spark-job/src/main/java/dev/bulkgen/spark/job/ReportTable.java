@@ -54,6 +54,10 @@ final class ReportTable {
     String several = count > 1 ? String.format(Locale.ROOT, ", %,d executors", count) : "";
     line("backend", "%s%s", total.backend(), several);
     line("batch occupancy", "%.0f %%", 100 * total.occupancy());
+    line("prefix hits", "%.0f %% of the prompts' tokens", 100 * total.prefixHits());
+    if (total.swapOuts() > 0) {
+      line("swapped out", "%,d sequences made room for others", total.swapOuts());
+    }
     line("cache a token", "%s", ByteSize.format(Math.round(total.cacheBytesPerToken())));
     line(
         "cache, peak",

@@ -7,6 +7,7 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
+import org.apache.spark.SparkEnv;
 import org.apache.spark.api.plugin.ExecutorPlugin;
 import org.apache.spark.api.plugin.PluginContext;
 
@@ -51,7 +52,9 @@ final class BulkgenExecutorPlugin implements ExecutorPlugin {
 
   private static void tellDriver(PluginContext context, String cause) {
     try {
-      context.ask(new BulkgenDriverPlugin.Loss(context.executorID(), context.hostname(), cause));
+      // The context's own host name is for drivers: on an executor it throws.
+      String host = SparkEnv.get().blockManager().blockManagerId().host();
+      context.ask(new BulkgenDriverPlugin.Loss(context.executorID(), host, cause));
     } catch (Exception e) {
       // Its exit code tells the driver as well.
       LOG.error("the driver could not be told of the lost device", e);

@@ -15,9 +15,12 @@ import java.util.stream.Collectors;
  * @param peakCacheBytes most bytes of pages and windows in use at a time
  * @param plannedCacheBytes what the memory plan gives it
  * @param cacheBytesPerToken of all layers, windows aside
- * @param peakPages most pages in use at a time
+ * @param usedPages in use at the newest step
  * @param pages of the memory plan
- * @param queueDepth requests that wait for the batch
+ * @param promptTokens prefilled
+ * @param cachedTokens of prompts, which were not prefilled since another prompt began alike
+ * @param swapOuts sequences that made room for others
+ * @param queueDepth requests and sequences that wait for the batch
  * @param failures requests that failed
  */
 public record EngineFigures(
@@ -28,10 +31,12 @@ public record EngineFigures(
     long peakCacheBytes,
     long plannedCacheBytes,
     double cacheBytesPerToken,
-    long peakPages,
+    long usedPages,
     long pages,
     long promptTokens,
+    long cachedTokens,
     long generatedTokens,
+    long swapOuts,
     long queueDepth,
     long failures)
     implements Serializable {
@@ -39,6 +44,12 @@ public record EngineFigures(
   /** Share of the batch limit that the average step fills, 0 to 1. */
   public double occupancy() {
     return places == 0 ? 0 : (double) sequenceSteps / places;
+  }
+
+  /** Share of the prompts' tokens that another prompt's prefill had done, 0 to 1. */
+  public double prefixHits() {
+    long all = promptTokens + cachedTokens;
+    return all == 0 ? 0 : (double) cachedTokens / all;
   }
 
   /** What came after {@code earlier}; peaks stay those of the engine's life. */
@@ -51,10 +62,12 @@ public record EngineFigures(
         peakCacheBytes,
         plannedCacheBytes,
         cacheBytesPerToken,
-        peakPages,
+        usedPages,
         pages,
         promptTokens - earlier.promptTokens,
+        cachedTokens - earlier.cachedTokens,
         generatedTokens - earlier.generatedTokens,
+        swapOuts - earlier.swapOuts,
         queueDepth,
         failures - earlier.failures);
   }
@@ -79,10 +92,12 @@ public record EngineFigures(
                     one.peakCacheBytes + other.peakCacheBytes,
                     one.plannedCacheBytes + other.plannedCacheBytes,
                     one.cacheBytesPerToken,
-                    one.peakPages + other.peakPages,
+                    one.usedPages + other.usedPages,
                     one.pages + other.pages,
                     one.promptTokens + other.promptTokens,
+                    one.cachedTokens + other.cachedTokens,
                     one.generatedTokens + other.generatedTokens,
+                    one.swapOuts + other.swapOuts,
                     one.queueDepth + other.queueDepth,
                     one.failures + other.failures));
   }

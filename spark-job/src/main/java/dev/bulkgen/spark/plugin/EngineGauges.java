@@ -18,9 +18,11 @@ final class EngineGauges {
     Map<String, Function<EngineFigures, Number>> gauges = new LinkedHashMap<>();
     gauges.put("prompt_tokens", EngineFigures::promptTokens);
     gauges.put("generated_tokens", EngineFigures::generatedTokens);
+    gauges.put("cached_tokens", EngineFigures::cachedTokens);
+    gauges.put("swap_outs", EngineFigures::swapOuts);
     gauges.put("queue_depth", EngineFigures::queueDepth);
     gauges.put("batch_occupancy", EngineFigures::occupancy);
-    gauges.put("pages_peak", EngineFigures::peakPages);
+    gauges.put("pages_used", EngineFigures::usedPages);
     gauges.put("pages", EngineFigures::pages);
     gauges.put("cache_bytes_peak", EngineFigures::peakCacheBytes);
     gauges.put("errors", EngineFigures::failures);

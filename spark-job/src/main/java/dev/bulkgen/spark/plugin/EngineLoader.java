@@ -67,11 +67,13 @@ final class EngineLoader {
           metrics.peakCacheBytes(),
           engine.memoryPlan().cacheBytes(),
           MemoryPlan.bytesPerToken(engine.memoryPlan().layout()),
-          metrics.peakPages(),
+          metrics.load().usedPages(),
           engine.memoryPlan().pages(),
           metrics.promptTokens(),
+          metrics.cachedTokens(),
           metrics.generatedTokens(),
-          engine.queueDepth(),
+          metrics.swapOuts(),
+          metrics.load().queued() + metrics.load().waiting(),
           failures.sum());
     }
 

@@ -63,7 +63,7 @@ public final class WorkLog implements SparkPlugin {
   }
 
   private static long tokens(EngineFigures figures) {
-    return figures.promptTokens() + figures.generatedTokens();
+    return figures.promptTokens() + figures.cachedTokens() + figures.generatedTokens();
   }
 
   /** Tokens by process, dead ones among them. */

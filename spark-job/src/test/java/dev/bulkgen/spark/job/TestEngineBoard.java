@@ -24,7 +24,8 @@ class TestEngineBoard {
         executor,
         "host" + executor,
         1,
-        new EngineFigures("cpu", plan, sequenceSteps, places, 10, 100, 2.5, 3, 8, 7, 5, 0, 0));
+        new EngineFigures(
+            "cpu", plan, sequenceSteps, places, 10, 100, 2.5, 3, 8, 6, 2, 5, 1, 0, 0));
   }
 
   private void seconds(long seconds) {
@@ -73,6 +74,8 @@ class TestEngineBoard {
     assertEquals(0.2, json.at("/engine/batch_occupancy").asDouble());
     assertEquals(200, json.at("/engine/cache_bytes_planned").asLong());
     assertEquals(2.5, json.at("/engine/cache_bytes_per_token").asDouble());
+    assertEquals(0.25, json.at("/engine/prefix_hit_rate").asDouble());
+    assertEquals(2, json.at("/engine/swap_outs").asInt());
     assertEquals("host2", json.at("/devices/1/host").asText());
     assertTrue(json.at("/cost").isMissingNode(), json.toString());
     assertTrue(report.render().contains("cpu, 2 executors"), report.render());
