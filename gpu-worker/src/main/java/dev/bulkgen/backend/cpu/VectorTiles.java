@@ -9,8 +9,8 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * Register tiles of the product: interleaved sums of a few rows of x with four rows of w, both
- * {@code depth} floats long, a multiple of 16. Row r and weight j end in {@code partials[slot + r ·
- * 256 + j · 16 …]}, unfolded.
+ * {@code depth} floats long, a multiple of 16. Row r and weight j end unfolded in {@code
+ * partials[slot + r · 256 + SLOTS[j] · 16 …]}, the slots being those of {@link VectorFold}.
  */
 final class VectorTiles {
   /** Floats of one row's partial sums: sixteen products of sixteen lanes. */
