@@ -64,13 +64,12 @@ final class OpenAiLines {
     return line;
   }
 
-  /** A request that could not be read has none. */
+  /** The row's id; what cannot be read has none and goes by its key. */
   private String customId(RowOutcome row) {
     String key = row.key();
-    if (format.named() && key.startsWith(ID)) {
-      return key.substring(ID.length(), key.lastIndexOf('#'));
-    }
-    return row.input() == null && format.requests() ? null : key;
+    return format.named() && key.startsWith(ID)
+        ? key.substring(ID.length(), key.lastIndexOf('#'))
+        : key;
   }
 
   private String id(String prefix, String key) {

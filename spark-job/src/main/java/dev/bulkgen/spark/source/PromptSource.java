@@ -95,6 +95,7 @@ public final class PromptSource {
         };
     StructType inputSchema = (StructType) rows.schema().apply(PromptTable.ROW).dataType();
     refuseAmbiguousNames(inputSchema);
+    PlannedTypes.require(inputSchema, settings.path());
     return new PromptTable(rows, inputSchema, format, files.digest());
   }
 
