@@ -122,14 +122,7 @@ abstract class AbstractTestSameBytes {
             }
           });
       // The longest needs all pages but the spare ones: whoever was cancelled has left his.
-      GenerateRequest longest = longest();
-      assertEquals(1, engine.generateAll(List.of(longest)).size());
+      assertEquals(1, engine.generateAll(List.of(EngineGrid.longest())).size());
     }
-  }
-
-  private static GenerateRequest longest() {
-    int[] prompt = new Random(3).ints(EngineGrid.LONGEST - 2, 3, 288).toArray();
-    return new GenerateRequest(
-        "longest", new Prompt.Tokens(prompt), EngineFixture.greedy(2).ignoreEos(true).build());
   }
 }

@@ -132,6 +132,13 @@ final class EngineGrid {
     return rows;
   }
 
+  /** Needs every page of an engine but the spare ones. */
+  static GenerateRequest longest() {
+    int[] prompt = tokens(new Random(3), LONGEST - 2);
+    return new GenerateRequest(
+        "longest", new Prompt.Tokens(prompt), EngineFixture.greedy(2).ignoreEos(true).build());
+  }
+
   private static int[] tokens(Random random, int count) {
     return random.ints(count, 3, VOCABULARY).toArray();
   }
