@@ -42,6 +42,7 @@ public final class Scheduler {
   private final Set<SequenceState> flight = new LinkedHashSet<>(); // running and swapped, by age
   private int swappedCount;
   private int lastFull;
+  private boolean satOut;
 
   public Scheduler(CacheLayout layout, SchedulerPools pools, SchedulerLimits limits) {
     this.layout = layout;
@@ -49,8 +50,7 @@ public final class Scheduler {
     this.limits = limits;
     forecast = new LengthForecast(limits.expectedTokens());
     prefixes = new PrefixIndex(layout, pools.pages(), pools.staging());
-    admission =
-        new Admission(layout, pools.pages(), pools.swap(), limits.swapSlots(), prefixes, forecast);
+    admission = new Admission(layout, pools.pages(), prefixes, forecast);
   }
 
   /**
@@ -74,7 +74,8 @@ public final class Scheduler {
                   pools.staging().total()));
     }
     sequence.wait(
-        limits.sharesPrefixes() ? prefixes.enter(sequence.prompt()) : PrefixIndex.unshared());
+        limits.sharesPrefixes() ? prefixes.enter(sequence.prompt()) : PrefixIndex.unshared(),
+        layout.pagesPerLayer(sequence.longest()));
     waiting.add(sequence);
   }
 
@@ -101,14 +102,18 @@ public final class Scheduler {
       }
     }
     List<Swap> swapOuts = new ArrayList<>();
+    satOut = false;
     makeRoom(decodes, swapOuts);
     for (SequenceState sequence : decodes) {
-      grow(sequence.cache(), sequence.cache().length() + 1);
+      if (growth(sequence) > 0) {
+        grow(sequence.cache(), sequence.cache().length() + 1);
+      }
     }
-    List<Swap> swapIns = swapOuts.isEmpty() && swappedCount > 0 ? swapIn(decodes) : List.of();
+    boolean hasRoom = swapOuts.isEmpty() && !satOut;
+    List<Swap> swapIns = hasRoom && swappedCount > 0 ? swapIn(decodes) : List.of();
     List<Part> parts = new ArrayList<>();
     int left = continuePrompts(parts);
-    if (swappedCount == 0) {
+    if (swappedCount == 0 && !satOut) {
       admit(left, parts);
     }
     StepPlan plan = new StepPlan(swapOuts, swapIns, decodes, parts);
@@ -121,11 +126,10 @@ public final class Scheduler {
     return plan;
   }
 
-  /** Pages of all layers that the next token of a sequence needs. */
+  /** Pages of a layer that the next token of a sequence needs. */
   private int growth(SequenceState sequence) {
     SequenceCache cache = sequence.cache();
-    int more = layout.pagesPerLayer(cache.length() + 1) - cache.pages().count(0);
-    return more <= 0 ? 0 : more * layout.layers();
+    return Math.max(0, layout.pagesPerLayer(cache.length() + 1) - cache.pages().count(0));
   }
 
   private void grow(SequenceCache cache, int length) {
@@ -138,18 +142,30 @@ public final class Scheduler {
     for (SequenceState sequence : decodes) {
       needed += growth(sequence);
     }
-    while (needed > pools.pages().available()) {
-      if (prefixes.evict(true)) {
-        continue;
+    while (needed > 0 && !canGrow(decodes, needed)) {
+      int last = decodes.size() - 1;
+      boolean swaps =
+          last > 0 && decodes.get(last).outputLength() > 0 && hasSwapPlace(decodes.get(last));
+      // Where nobody can be swapped out, the youngest that would grow sits this step out.
+      while (!swaps && growth(decodes.get(last)) == 0) {
+        last--;
       }
-      SequenceState youngest = decodes.remove(decodes.size() - 1);
+      SequenceState youngest = decodes.remove(last);
       needed -= growth(youngest);
-      // The last one left, or one for whom there is no place, sits this step out: who holds the
-      // pages is in prefill, and can be swapped out afterwards.
-      if (!decodes.isEmpty() && youngest.outputLength() > 0 && hasSwapPlace(youngest)) {
+      if (swaps) {
         swapOuts.add(swapOut(youngest));
       }
+      satOut |= !swaps;
     }
+  }
+
+  private boolean canGrow(List<SequenceState> decodes, int needed) {
+    while (needed * layout.layers() > pools.pages().available()) {
+      if (!prefixes.evict(true)) {
+        return false;
+      }
+    }
+    return admission.lets(decodes, this::growth, flight);
   }
 
   private boolean hasSwapPlace(SequenceState sequence) {
@@ -185,10 +201,12 @@ public final class Scheduler {
       if (sequence.phase() != Phase.SWAPPED) {
         continue;
       }
-      int needed = sequence.cache().pages().count(0) * layout.layers() + growth(sequence);
-      int margin = layout.layers() * decodes.size();
+      int pages = sequence.cache().pages().count(0) + growth(sequence);
       boolean fits =
-          runningCount() < limits.slots() && !sequence.awaitsToken() && room(needed + margin);
+          runningCount() < limits.slots()
+              && !sequence.awaitsToken()
+              && room((pages + decodes.size()) * layout.layers())
+              && admission.takesBack(sequence, pages, flight);
       if (!fits) {
         break;
       }

@@ -28,6 +28,7 @@ public final class SequenceState {
   private Phase phase = Phase.WAITING;
   private SequenceCache cache;
   private PrefixIndex.Path path;
+  private int mostPages;
 
   /**
    * @param id for messages; unique among the sequences of a scheduler
@@ -116,8 +117,14 @@ public final class SequenceState {
     return path;
   }
 
-  void wait(PrefixIndex.Path way) {
+  /** Pages of a layer that it may come to hold. */
+  int mostPages() {
+    return mostPages;
+  }
+
+  void wait(PrefixIndex.Path way, int most) {
     path = way;
+    mostPages = most;
   }
 
   void start(SequenceCache share) {
