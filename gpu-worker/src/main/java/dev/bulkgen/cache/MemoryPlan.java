@@ -183,8 +183,9 @@ public record MemoryPlan(
 
   /** How many sequences of {@code length} tokens the budget would hold at any batch limit. */
   public static long affordable(CacheLayout layout, MemoryDemand demand, int length) {
+    long staging = stagingPages(layout, demand) * (long) layout.staging().pageBytes();
     long each = layout.sequenceBytes(length);
-    return Math.max(0, demand.cacheBudget()) / Math.max(1, each);
+    return Math.max(0, demand.cacheBudget() - staging) / Math.max(1, each);
   }
 
   /** Cache bytes per token once it has left the window, all layers. */
@@ -231,8 +232,7 @@ public record MemoryPlan(
       String most = String.format(Locale.ROOT, "host memory, for %d sequences", swapSlots);
       table.row("swap", ByteSize.format(swapBytes()), most);
     }
-    long left = demand.budget() - demand.reserve() - takenBytes();
-    table.row("left over", ByteSize.format(left), "");
+    table.row("left over", ByteSize.format(leftOver()), "");
     table.row(
         "cache a token",
         ByteSize.format(Math.round(bytesPerToken(layout))),
@@ -242,6 +242,28 @@ public record MemoryPlan(
           "at once", Integer.toString(sequences(length)), "sequences of " + length + " tokens");
     }
     return table.render();
+  }
+
+  private long leftOver() {
+    return demand.budget() - demand.reserve() - takenBytes();
+  }
+
+  /** A line of {@link PolicyComparison#renderParts}. */
+  String[] cells(String name) {
+    boolean mapped = demand.placement() == WeightPlacement.MAPPED;
+    return new String[] {
+      name,
+      mapped ? "mapped" : ByteSize.format(demand.weights()),
+      ByteSize.format(demand.workspace()),
+      ByteSize.format(demand.logits()),
+      ByteSize.format(demand.reserve()),
+      ByteSize.format(slots * layout.windowBytes()),
+      ByteSize.format((long) pages * layout.pageBytes()),
+      ByteSize.format(stagingBytes()),
+      ByteSize.format(leftOver()),
+      ByteSize.format(swapBytes()),
+      Integer.toString(sequences(demand.maxModelLen()))
+    };
   }
 
   private static boolean fits(CacheLayout layout, MemoryDemand demand) {

@@ -42,7 +42,8 @@ public final class PagePool {
   }
 
   /**
-   * Lets {@code table} grow to {@code pagesPerLayer} pages in every layer.
+   * Lets {@code table}, which holds as many pages in every layer, grow to {@code pagesPerLayer}
+   * pages in every layer.
    *
    * @throws IllegalStateException if the pool is too empty; the caller asks {@link #missing} first
    */
@@ -50,8 +51,9 @@ public final class PagePool {
     if (missing(table, pagesPerLayer) > freeCount) {
       throw new IllegalStateException("page pool exhausted: " + freeCount + " of " + total());
     }
-    for (int layer = 0; layer < table.layers(); layer++) {
-      while (table.count(layer) < pagesPerLayer) {
+    table.reserve(pagesPerLayer);
+    for (int index = table.count(0); index < pagesPerLayer; index++) {
+      for (int layer = 0; layer < table.layers(); layer++) {
         int page = free[--freeCount];
         owners[page] = 1;
         table.append(layer, page);
@@ -93,8 +95,8 @@ public final class PagePool {
 
   /** Gives up all pages of {@code table}, which then holds none. */
   public void release(PageTable table) {
-    for (int layer = 0; layer < table.layers(); layer++) {
-      while (table.count(layer) > 0) {
+    while (table.count(0) > 0) {
+      for (int layer = table.layers() - 1; layer >= 0; layer--) {
         release(table.removeLast(layer));
       }
     }

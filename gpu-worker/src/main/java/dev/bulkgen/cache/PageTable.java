@@ -4,11 +4,13 @@ import java.util.Arrays;
 
 /** Which pages a sequence holds: a list of page numbers per layer, in the order of the tokens. */
 public final class PageTable {
-  private final int[][] pages; // [layers][pages]
+  private static final int FEW = 4;
+
   private final int[] counts; // [layers]
+  private int[] pages; // [pages, layers]: what grows together lies together
 
   public PageTable(int layers) {
-    pages = new int[layers][4];
+    pages = new int[layers * FEW];
     counts = new int[layers];
   }
 
@@ -24,17 +26,25 @@ public final class PageTable {
     if (index >= counts[layer]) {
       throw new IndexOutOfBoundsException("page " + index + " of " + counts[layer]);
     }
-    return pages[layer][index];
+    return pages[index * counts.length + layer];
   }
 
   void append(int layer, int page) {
-    if (counts[layer] == pages[layer].length) {
-      pages[layer] = Arrays.copyOf(pages[layer], counts[layer] * 2);
+    int at = counts[layer]++ * counts.length + layer;
+    if (at >= pages.length) {
+      pages = Arrays.copyOf(pages, pages.length * 2);
     }
-    pages[layer][counts[layer]++] = page;
+    pages[at] = page;
+  }
+
+  /** Room for so many pages of every layer, so that appending them copies nothing. */
+  void reserve(int pagesPerLayer) {
+    if (pagesPerLayer * counts.length > pages.length) {
+      pages = Arrays.copyOf(pages, Math.max(pagesPerLayer * counts.length, pages.length * 2));
+    }
   }
 
   int removeLast(int layer) {
-    return pages[layer][--counts[layer]];
+    return pages[--counts[layer] * counts.length + layer];
   }
 }

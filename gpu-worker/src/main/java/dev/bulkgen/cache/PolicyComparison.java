@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.function.Function;
 
 /** What each cache policy would make of the same budget, side by side. */
@@ -58,6 +59,37 @@ public final class PolicyComparison {
       cells[3 + i] = String.format(Locale.ROOT, "%,d", count);
     }
     return cells;
+  }
+
+  /**
+   * A table of a plan's parts, a line a policy; one that is refused says so.
+   *
+   * @param plan of a layout; empty if the budget does not hold one sequence
+   */
+  public static String renderParts(
+      List<CacheLayout> layouts, Function<CacheLayout, Optional<MemoryPlan>> plan) {
+    TextTable table = new TextTable("<", ">", ">", ">", ">", ">", ">", ">", ">", ">", ">");
+    table.row(
+        "cache",
+        "weights",
+        "workspace",
+        "logits",
+        "reserve",
+        "windows",
+        "pages",
+        "staging",
+        "left over",
+        "swap (host)",
+        "longest at once");
+    for (CacheLayout layout : layouts) {
+      String name = displayName(layout.policy());
+      table.row(
+          plan.apply(layout)
+              .map(fitting -> fitting.cells(name))
+              .orElseGet(
+                  () -> new String[] {name, "-", "-", "-", "-", "-", "-", "-", "-", "-", "0"}));
+    }
+    return table.render();
   }
 
   /** The short name where the policy has one. */

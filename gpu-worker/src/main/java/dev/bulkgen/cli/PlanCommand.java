@@ -1,5 +1,6 @@
 package dev.bulkgen.cli;
 
+import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.EngineSettings;
@@ -45,6 +46,14 @@ public final class PlanCommand implements Callable<Integer> {
       paramLabel = "NAME",
       description = "auto, cuda (weights in the budget) or cpu.")
   private String backend;
+
+  @Option(
+      names = "--device",
+      paramLabel = "NAME",
+      description =
+          "A card to plan for that need not be here, such as h100-80g, a100-40g, l40s or rtx4090; or"
+              + " the number of one that is.")
+  private String device;
 
   @Option(
       names = "--dtype",
@@ -115,7 +124,7 @@ public final class PlanCommand implements Callable<Integer> {
    */
   @Override
   public Integer call() {
-    Settings settings = settings();
+    Settings settings = onDevice(settings(Map.of()));
     if (settings.find(EngineSettings.MODEL).isEmpty()) {
       throw BulkgenException.of(ErrorCode.SETTING_INVALID, "model: give --model FOLDER");
     }
@@ -130,6 +139,7 @@ public final class PlanCommand implements Callable<Integer> {
         ByteSize.format(description.weightBytes()),
         planner.maxModelLen());
     out.printf("sequences that the budget holds, by cache policy%n%s%n", planner.compare());
+    out.printf("where the memory goes, by cache policy%n%s%n", planner.compareParts());
     out.flush();
     String plan = planner.plan().render();
     out.printf("memory plan, as an engine with these settings would take it%n%s", plan);
@@ -137,7 +147,45 @@ public final class PlanCommand implements Callable<Integer> {
     return 0;
   }
 
-  private Settings settings() {
+  /** Settings that stand for a device's name: the backend, and the budget unless it is given. */
+  private Settings onDevice(Settings settings) {
+    if (device == null || isNumber(device)) {
+      return settings;
+    }
+    NamedDevice named = NamedDevice.find(device);
+    if (settings.value(EngineSettings.BACKEND) == BackendChoice.CPU) {
+      throw BulkgenException.of(
+          ErrorCode.SETTING_INVALID,
+          "device: %s is a GPU, but backend is cpu; leave one of them out",
+          named.name());
+    }
+    Map<String, List<String>> meant = new LinkedHashMap<>();
+    meant.put("backend", List.of("cuda"));
+    if (settings.find(EngineSettings.MEMORY).isEmpty()) {
+      double fraction = settings.value(EngineSettings.MEMORY_FRACTION);
+      meant.put("memory", List.of(Long.toString((long) (fraction * named.freeBytes()))));
+    }
+    spec.commandLine()
+        .getOut()
+        .printf(
+            "for %s: %s as its driver reports it, %s free beside a context, compute capability"
+                + " %d.%d%n",
+            named.name(),
+            ByteSize.format(named.totalBytes()),
+            ByteSize.format(named.freeBytes()),
+            named.capability() / 10,
+            named.capability() % 10);
+    return settings(meant);
+  }
+
+  private static boolean isNumber(String text) {
+    return text.chars().allMatch(Character::isDigit);
+  }
+
+  /**
+   * @param meant go before the options
+   */
+  private Settings settings(Map<String, List<String>> meant) {
     Map<String, List<String>> given = new LinkedHashMap<>();
     add(given, "model", model);
     add(given, "kv-cache", kvCache);
@@ -152,6 +200,10 @@ public final class PlanCommand implements Callable<Integer> {
     add(given, "swap-memory", swapMemory);
     add(given, "prefix-sharing", prefixSharing);
     add(given, "threads", threads);
+    if (device != null && isNumber(device)) {
+      add(given, "device", device);
+    }
+    given.putAll(meant);
     Settings options = reader.parse(given, "command line");
     return settingsFile == null ? options : options.orElse(reader.read(settingsFile));
   }

@@ -51,14 +51,14 @@ public final class MemoryPlanner {
   public MemoryPlan plan() {
     CachePolicy policy = CachePolicy.parse(config.kvCache(), description.config());
     CacheLayout layout = CacheLayout.of(policy, description.config());
-    MemoryPlan plan =
-        MemoryPlan.of(
-            layout,
-            maxModelLen(),
-            config.maxBatch(),
-            (length, batch) -> demand(layout, length, batch));
+    MemoryPlan plan = plan(layout);
     requireHeap(plan);
     return plan;
+  }
+
+  private MemoryPlan plan(CacheLayout layout) {
+    return MemoryPlan.of(
+        layout, maxModelLen(), config.maxBatch(), (length, batch) -> demand(layout, length, batch));
   }
 
   /** The CPU backend's workspace is heap, whatever the budget. */
@@ -89,16 +89,33 @@ public final class MemoryPlanner {
 
   /** A table of what each cache policy would make of the same budget. */
   public String compare() {
+    return PolicyComparison.render(
+        description.config(),
+        maxModelLen(),
+        policies(),
+        layout -> demand(layout, maxModelLen(), config.maxBatch()));
+  }
+
+  /** A table of the parts of the plan with each cache policy; of one that is refused, no parts. */
+  public String compareParts() {
+    return PolicyComparison.renderParts(
+        policies().stream().map(policy -> CacheLayout.of(policy, description.config())).toList(),
+        layout -> {
+          try {
+            return Optional.of(plan(layout));
+          } catch (BulkgenException e) {
+            return Optional.empty();
+          }
+        });
+  }
+
+  private List<CachePolicy> policies() {
     CachePolicy own = CachePolicy.parse(config.kvCache(), description.config());
     List<CachePolicy> policies = new ArrayList<>(PolicyComparison.POLICIES);
     if (!policies.contains(own)) {
       policies.add(own);
     }
-    return PolicyComparison.render(
-        description.config(),
-        maxModelLen(),
-        policies,
-        layout -> demand(layout, maxModelLen(), config.maxBatch()));
+    return policies;
   }
 
   /** The longest sequence, prompt and output, in tokens. */

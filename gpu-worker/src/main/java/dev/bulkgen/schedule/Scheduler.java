@@ -96,9 +96,14 @@ public final class Scheduler {
    */
   public StepPlan plan() {
     List<SequenceState> decodes = new ArrayList<>(flight.size());
+    boolean inParts = false;
     for (SequenceState sequence : flight) {
-      if (sequence.phase() == Phase.RUNNING && sequence.isPrefilled() && sequence.hasMore()) {
-        decodes.add(sequence);
+      if (sequence.phase() == Phase.RUNNING) {
+        if (!sequence.isPrefilled()) {
+          inParts = true;
+        } else if (sequence.hasMore()) {
+          decodes.add(sequence);
+        }
       }
     }
     List<Swap> swapOuts = new ArrayList<>();
@@ -112,7 +117,7 @@ public final class Scheduler {
     boolean hasRoom = swapOuts.isEmpty() && !satOut;
     List<Swap> swapIns = hasRoom && swappedCount > 0 ? swapIn(decodes) : List.of();
     List<Part> parts = new ArrayList<>();
-    int left = continuePrompts(parts);
+    int left = inParts ? continuePrompts(parts) : limits.prefillTokens();
     if (swappedCount == 0 && !satOut) {
       admit(left, parts);
     }

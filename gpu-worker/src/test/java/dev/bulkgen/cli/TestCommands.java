@@ -131,6 +131,51 @@ class TestCommands {
   }
 
   @Test
+  void testPlanForADeviceThatIsElsewhere() {
+    String model = Fixtures.path("models/recall").toString();
+    String text =
+        run(new PlanCommand(EngineSettings.ALL), "--model", model, "--device", "A100_40G");
+    assertTrue(text.contains("for a100-40g: 39.30 GiB"), text);
+    assertTrue(text.contains("compute capability 8.0"), text);
+    assertTrue(text.contains("budget          34.92 GiB"), text); // 0.9 of 38.8
+    assertTrue(text.contains("where the memory goes"), text);
+    assertFalse(text.contains("mapped"), "weights lie on the device: " + text);
+    String given =
+        run(
+            new PlanCommand(EngineSettings.ALL),
+            "--model",
+            model,
+            "--device",
+            "l4",
+            "--memory",
+            "1GiB");
+    assertTrue(given.contains("budget           1.00 GiB"), given);
+  }
+
+  @Test
+  void testPlanForADeviceThatNobodyKnows() {
+    String model = Fixtures.path("models/recall").toString();
+    BulkgenException error =
+        assertThrows(
+            BulkgenException.class,
+            () -> run(new PlanCommand(EngineSettings.ALL), "--model", model, "--device", "l40z"));
+    assertEquals(ErrorCode.SETTING_INVALID, error.code());
+    assertTrue(error.getMessage().contains("unknown: use l40"), error.getMessage());
+    assertTrue(error.getMessage().contains("h200-141g"), error.getMessage());
+    assertThrows(
+        BulkgenException.class,
+        () ->
+            run(
+                new PlanCommand(EngineSettings.ALL),
+                "--model",
+                model,
+                "--device",
+                "l4",
+                "--backend",
+                "cpu"));
+  }
+
+  @Test
   void testPlanRefusesAndStillCompares() {
     String model = Fixtures.path("models/recall").toString();
     BulkgenException error =

@@ -260,13 +260,13 @@ class TestScheduler {
   }
 
   @Test
-  void testNobodyBeginsWhoCouldNotBeSwapped() {
+  void testNobodyBeginsWhoMightKeepTheOldestFromItsEnd() {
     SchedulerPools pools = pools(12, 0, 4); // the swap area is too small for anyone
     Scheduler scheduler = scheduler(pools, 10, 1000, 10);
     for (int i = 0; i < 4; i++) {
       scheduler.add(sequence(i, 60, 30));
     }
-    assertEquals(2, step(scheduler).prefills().size(), "as many as fit at their longest");
+    assertEquals(2, step(scheduler).prefills().size(), "the oldest can still grow to its longest");
   }
 
   @Test
