@@ -14,6 +14,16 @@ import scala.jdk.javaapi.CollectionConverters;
 final class JsonRowWriter implements RowWriter {
   private static final String UTC = "UTC";
 
+  /** Spark would cut timestamps to milliseconds. */
+  private static final Map<String, String> OPTIONS =
+      Map.of(
+          "ignoreNullFields",
+          "false",
+          "timestampFormat",
+          "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+          "timestampNTZFormat",
+          "yyyy-MM-dd'T'HH:mm:ss.SSSSSS");
+
   private final ShardPlace place;
   private final Supplier<Map<String, String>> values;
   private final LineFile file;
@@ -27,11 +37,7 @@ final class JsonRowWriter implements RowWriter {
         new JacksonGenerator(
             schema,
             file.text(),
-            new JSONOptions(
-                Map$.MODULE$.from(
-                    CollectionConverters.asScala(Map.of("ignoreNullFields", "false"))),
-                UTC,
-                ""));
+            new JSONOptions(Map$.MODULE$.from(CollectionConverters.asScala(OPTIONS)), UTC, ""));
   }
 
   @Override
