@@ -17,16 +17,29 @@ namespace {
 constexpr int threads = 128;
 constexpr int chunk = 8;  // float16 numbers in 16 bytes
 
+// Eight keys of a prompt, a channel of each.
+struct PromptKeyRun {
+  const uint16_t* row;
+  int stride;
+
+  DEVICE void load8(int channel, uint16_t (&out)[chunk]) const {
+#pragma unroll
+    for (int i = 0; i < chunk; i++) {
+      out[i] = row[size_t(i) * stride + channel];
+    }
+  }
+};
+
 // Keys of a prompt, token by token; token 0 is the one at position `first`, a multiple of 8.
 struct PromptKeys {
   const PromptTokens& tokens;
   int first;
 
-  DEVICE void load8(int token, int channel, uint16_t (&out)[chunk]) const {
-#pragma unroll
-    for (int i = 0; i < chunk; i++) {
-      out[i] = tokens.key(first + token + i)[channel];
-    }
+  // Earlier tokens end where a page does, so all eight lie alike.
+  DEVICE PromptKeyRun run8(int token) const {
+    int position = first + token;
+    int stride = position < tokens.earlier ? tokens.headDim : tokens.kvHeads * tokens.headDim;
+    return {tokens.key(position), stride};
   }
 };
 
@@ -39,18 +52,26 @@ struct PromptValues {
 };
 
 // Keys of the window: tiles of 16 tokens, channel by channel.
-struct WindowKeys {
-  const unsigned char* tiles;
-  int headDim;
+struct WindowKeyRun {
+  const unsigned char* row;
 
-  DEVICE void load8(int token, int channel, uint16_t (&out)[chunk]) const {
-    int at = ((token / tokenTile * headDim + channel) * tokenTile + token % tokenTile) * halfBytes;
-    uint4 eight = *reinterpret_cast<const uint4*>(tiles + at);
+  DEVICE void load8(int channel, uint16_t (&out)[chunk]) const {
+    uint4 eight = *reinterpret_cast<const uint4*>(row + channel * tokenTile * halfBytes);
     uint32_t pairs[4] = {eight.x, eight.y, eight.z, eight.w};
 #pragma unroll
     for (int i = 0; i < chunk; i++) {
       out[i] = uint16_t(pairs[i / 2] >> (i % 2 * 16));
     }
+  }
+};
+
+struct WindowKeys {
+  const unsigned char* tiles;
+  int headDim;
+
+  DEVICE WindowKeyRun run8(int token) const {
+    int at = token / tokenTile * headDim * tokenTile + token % tokenTile;
+    return {tiles + at * halfBytes};
   }
 };
 
@@ -68,7 +89,7 @@ DEVICE void encodeKeyGroup(const CacheView& cache, const Source& source, int tok
     HalfRange range;
     for (int t = 0; t < cache.group; t += chunk) {
       uint16_t eight[chunk];
-      source.load8(token + t, channel, eight);
+      source.run8(token + t).load8(channel, eight);
 #pragma unroll
       for (int i = 0; i < chunk; i++) {
         range.add(eight[i]);
@@ -87,11 +108,12 @@ DEVICE void encodeKeyGroup(const CacheView& cache, const Source& source, int tok
     int t = task / words * chunk;
     uint32_t packed[chunk] = {};
     int channels = min(perWord, headDim - word * perWord);
+    auto keys = source.run8(token + t);
     for (int i = 0; i < channels; i++) {
       int channel = word * perWord + i;
       GroupScale scale = scales[channel];
       uint16_t eight[chunk];
-      source.load8(token + t, channel, eight);
+      keys.load8(channel, eight);
 #pragma unroll
       for (int k = 0; k < chunk; k++) {
         packed[k] |= codeOf(eight[k], scale, cache.keyBits) << (i * cache.keyBits);
@@ -252,20 +274,21 @@ KERNEL(store_prompt, StorePromptArguments, threads) {
   }
   int keysCoded = keysInPages(cache, length);
   int valuesCoded = valuesInPages(cache, length);
-  bool isShared = int(blockIdx.x) < a.sharedPages[sequence];
-  if (!isShared && (begin < keysCoded || begin < valuesCoded)) {
-    unsigned char* page = pageHead(cache, slot, tokens.kvHead, int(blockIdx.x));
-    PromptKeys keys = {tokens, cache.sink};
-    for (int j = begin; j < min(end, keysCoded); j += cache.group) {
-      encodeKeyGroup(cache, keys, j, page, (j - begin) / cache.group);
-    }
-    if (begin < valuesCoded) {
-      PromptValues values = {tokens, cache.sink + begin};
-      encodeValues(cache, values, min(end, valuesCoded) - begin, page);
-    }
-  }
   exact.keysAt(cache, cache.sink + max(begin, keysCoded), cache.sink + end);
   exact.valuesAt(cache, cache.sink + max(begin, valuesCoded), cache.sink + end);
+  bool isShared = int(blockIdx.x) < a.sharedPages[sequence];
+  if (isShared || begin >= max(keysCoded, valuesCoded)) {
+    return;
+  }
+  unsigned char* page = pageHead(cache, slot, tokens.kvHead, int(blockIdx.x));
+  PromptKeys keys = {tokens, cache.sink};
+  for (int j = begin; j < min(end, keysCoded); j += cache.group) {
+    encodeKeyGroup(cache, keys, j, page, (j - begin) / cache.group);
+  }
+  if (begin < valuesCoded) {
+    PromptValues values = {tokens, cache.sink + begin};
+    encodeValues(cache, values, min(end, valuesCoded) - begin, page);
+  }
 }
 
 KERNEL(stage_prompt, StagePromptArguments, threads) {
