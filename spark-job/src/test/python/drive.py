@@ -1,0 +1,28 @@
+"""drive.py PORT MODEL OUTPUT: runs bulkgen.py against a driver's gateway and prints what came of it."""
+
+import sys
+
+from bulkgen import Bulkgen
+from driver import connect
+from pyspark.sql import DataFrame
+
+model, output = sys.argv[2], sys.argv[3]
+spark, rows = connect(int(sys.argv[1]))
+settings = dict(model=model, memory="64MB", max_batch=16, max_tokens=2, temperature=0, top_p=None)
+
+answers = Bulkgen(
+    spark, output=output, id_column="id", stop=["it's", "\\n"], token_ids=True, **settings
+).generate(rows)
+print("generated", answers._jdf.count())
+
+Bulkgen(spark, output=output + "-stream", **settings).generate_batch(rows, 3)
+
+call = Bulkgen(spark, output=output + "-call", stop=["it's", "\\n"], token_ids=True, **settings)
+DataFrame.createOrReplaceTempView = lambda self, name: self._jdf.createOrReplaceTempView(name)
+DataFrame.first = lambda self: self._jdf.first()
+print("called", call.call(rows).mkString("|").replace("\n", " "))
+
+try:
+    Bulkgen(spark, output=output, temprature=1, **settings).generate(rows)
+except RuntimeError as error:
+    print("refused", str(error).replace("\n", " "))
