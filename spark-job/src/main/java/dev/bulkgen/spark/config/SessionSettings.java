@@ -19,7 +19,9 @@ public final class SessionSettings {
       Set.of(
           ExecutionSettings.MASTER.name(),
           ExecutionSettings.CONF.name(),
-          ExecutionSettings.DRY_RUN.name());
+          ExecutionSettings.DRY_RUN.name(),
+          // A call is given rows, or names a table as its input.
+          DataSettings.INPUT_TABLE.name());
 
   private SessionSettings() {}
 
