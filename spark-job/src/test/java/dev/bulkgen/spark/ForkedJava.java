@@ -1,6 +1,5 @@
 package dev.bulkgen.spark;
 
-import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,11 +15,7 @@ public final class ForkedJava {
   public static List<String> command(String heap, Class<?> main) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    for (String option : ManagementFactory.getRuntimeMXBean().getInputArguments()) {
-      if (option.startsWith("--") || option.startsWith("-XX:+Ignore")) {
-        command.add(option);
-      }
-    }
+    command.addAll(JavaProcess.moduleOptions());
     String classPath =
         System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
     command.addAll(List.of("-Xmx" + heap, "-cp", classPath, main.getName()));
