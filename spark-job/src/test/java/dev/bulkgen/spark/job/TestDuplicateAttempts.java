@@ -56,7 +56,7 @@ class TestDuplicateAttempts {
             .orElseThrow();
     String model = ModelFolder.open(settings.engine().model()).digest();
     ShardIdentity identity =
-        new ShardIdentity(plan.digest(), settings.digest(model), ShardFormat.of(settings.output()));
+        new ShardIdentity(plan.digest(), settings.digest(model), ShardFormat.of(settings));
     TaskSettings task =
         TaskSettings.of(
             settings,
