@@ -3,9 +3,14 @@ package dev.bulkgen.spark.job;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.config.RunSettings.ResumeMode;
+import dev.bulkgen.spark.ledger.Ledger;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -113,9 +118,10 @@ abstract class AbstractTestRemoteOutput {
     assertEquals(ROWS, SPARK.read().parquet(output).count());
   }
 
-  private void awaitAShard(String output) throws Exception {
+  private void awaitShards(String output, int shards, Process driver) throws Exception {
     long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(150);
-    while (shards(output).isEmpty()) {
+    while (shards(output).size() < shards) {
+      assertTrue(driver == null || driver.isAlive(), "the driver ended too early");
       assertTrue(System.nanoTime() < deadline, "no shard in time");
       Thread.sleep(20);
     }
@@ -131,7 +137,7 @@ abstract class AbstractTestRemoteOutput {
         new Thread(
             () -> {
               try {
-                awaitAShard(output);
+                awaitShards(output, 1, null);
                 disturb();
               } catch (Exception e) {
                 problem[0] = e;
@@ -143,5 +149,47 @@ abstract class AbstractTestRemoteOutput {
     assertEquals(null, problem[0]);
     assertEquals(JobReport.Outcome.DONE, report.outcome());
     assertWhole(output);
+  }
+
+  @Test
+  void testAKilledDriverIsTakenUp() throws Exception {
+    String output = root() + "killed";
+    JobRun run = job(remoteInput(), output);
+    List<String> conf = new ArrayList<>();
+    settings().forEach((name, value) -> conf.add("spark.hadoop." + name + "=" + value));
+    Map<String, String> values = new TreeMap<>(run.values());
+    // One slot: the kill comes before the last unit.
+    values.put("master", "local[1]");
+    Path log = folder.resolve("driver.log");
+    Process driver = DriverProcess.fork(values, conf, log);
+    try {
+      awaitShards(output, 2, driver);
+    } finally {
+      // SIGKILL: no hook runs, the lock stays behind.
+      driver.destroyForcibly().waitFor(20, TimeUnit.SECONDS);
+    }
+    int left = shards(output).size();
+    assertFalse(names(output).contains("_SUCCESS"), "killed too late");
+    JobReport report = run.run();
+    assertEquals(UNITS, report.plannedUnits());
+    assertEquals(left, report.reusedUnits(), Files.readString(log));
+    assertWhole(output);
+  }
+
+  @Test
+  void testASecondDriverIsRefused() throws Exception {
+    String output = root() + "locked";
+    String input = remoteInput();
+    try (Ledger held =
+        Ledger.open(
+            output,
+            ResumeMode.IF_POSSIBLE,
+            SPARK.sparkContext().hadoopConfiguration(),
+            notice -> {})) {
+      BulkgenException e = assertThrows(BulkgenException.class, () -> job(input, output).run());
+      assertEquals(ErrorCode.OUTPUT_LOCKED, e.code());
+      assertTrue(held.isBegun() || !names(output).contains("_SUCCESS"));
+    }
+    assertEquals(List.of(), names(output));
   }
 }
