@@ -159,6 +159,7 @@ class TestRandomStreams {
     private void begin(StepPlan plan) {
       assertTrue(plan.promptTokens() <= limits.prefillTokens());
       assertTrue(plan.sequences() <= limits.slots());
+      assertTrue(!plan.isEmpty() || !flight.isEmpty() || scheduler.isIdle(), "someone moves");
       checkSwaps(plan);
       for (SequenceState sequence : plan.decodes()) {
         assertSame(Phase.RUNNING, sequence.phase());
@@ -170,6 +171,7 @@ class TestRandomStreams {
         assertEquals(sequence.cache().length(), part.from());
         assertEquals(0, part.from() % layout.promptAlignment());
         boolean begins = !fed.containsKey(sequence);
+        assertNoneOvertaken(sequence);
         shared += begins && part.from() > 0 ? 1 : 0;
         parts += part.endsPrompt() ? 0 : 1;
         fed.merge(sequence, part.tokens() + (begins ? part.from() : 0), Integer::sum);
@@ -191,6 +193,15 @@ class TestRandomStreams {
       for (Swap swap : plan.swapIns()) {
         assertTrue(swap.to().pages().count(0) >= swap.from().pages().count(0));
         assertSame(swap.to(), swap.sequence().cache());
+      }
+    }
+
+    /** Only those whose beginning another is prefilling let others pass. */
+    private void assertNoneOvertaken(SequenceState sequence) {
+      if (!limits.sharesPrefixes()) {
+        for (SequenceState earlier : all.subList(0, (int) sequence.id())) {
+          assertTrue(earlier.phase() != Phase.WAITING, "first come, first served");
+        }
       }
     }
 
