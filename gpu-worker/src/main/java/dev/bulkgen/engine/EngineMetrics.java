@@ -41,31 +41,10 @@ public record EngineMetrics(
    * @param swapped sequences in host memory
    * @param usedPages of the cache
    */
-  public record Load(int queued, int waiting, int running, int swapped, int usedPages) {
-    Load with(int nowQueued) {
-      return new Load(nowQueued, waiting, running, swapped, usedPages);
-    }
-  }
+  public record Load(int queued, int waiting, int running, int swapped, int usedPages) {}
 
   /** Share of the batch limit that the average step fills, 0 to 1; 0 before the first step. */
   public double occupancy() {
     return steps == 0 ? 0 : (double) sequenceSteps / ((double) steps * slots);
-  }
-
-  EngineMetrics with(Load now) {
-    return new EngineMetrics(
-        promptTokens,
-        cachedTokens,
-        generatedTokens,
-        steps,
-        sequenceSteps,
-        prefillNanos,
-        decodeNanos,
-        peakPages,
-        peakCacheBytes,
-        cacheBytes,
-        slots,
-        now,
-        swapOuts);
   }
 }

@@ -9,82 +9,87 @@ import dev.bulkgen.schedule.StepPlan.Part;
 /** Adds up what the engine's thread does; any thread reads. */
 final class MetricsCounter {
   private final CacheLayout layout;
-  private volatile EngineMetrics metrics;
-  private long lastEnd = System.nanoTime();
+  private final int slots;
+  private final long cacheBytes;
+  private long promptTokens;
+  private long cachedTokens;
+  private long generatedTokens;
+  private long steps;
+  private long sequenceSteps;
+  private long prefillNanos;
+  private long decodeNanos;
+  private int peakPages;
+  private long peakCacheBytes;
+  private long swapOuts;
+  private int waiting;
+  private int running;
+  private int swapped;
+  private int usedPages;
+  private int pending; // steps submitted and not known yet
+  private long since; // the device is at work on the oldest of them
 
   MetricsCounter(CacheLayout layout, int slots, long cacheBytes) {
     this.layout = layout;
-    metrics =
-        new EngineMetrics(
-            0, 0, 0, 0, 0, 0, 0, 0, 0, cacheBytes, slots, new EngineMetrics.Load(0, 0, 0, 0, 0), 0);
+    this.slots = slots;
+    this.cacheBytes = cacheBytes;
   }
 
   /**
    * @param queued requests that the scheduler does not know yet
    */
-  EngineMetrics metrics(int queued) {
-    return metrics.with(metrics.load().with(queued));
+  synchronized EngineMetrics metrics(int queued) {
+    return new EngineMetrics(
+        promptTokens,
+        cachedTokens,
+        generatedTokens,
+        steps,
+        sequenceSteps,
+        prefillNanos,
+        decodeNanos,
+        peakPages,
+        peakCacheBytes,
+        cacheBytes,
+        slots,
+        new EngineMetrics.Load(queued, waiting, running, swapped, usedPages),
+        swapOuts);
   }
 
   /** A step is about to be submitted. */
-  void begins(StepPlan plan, Scheduler scheduler, SchedulerPools pools) {
-    EngineMetrics old = metrics;
-    int usedPages = pools.usedPages();
+  synchronized void begins(StepPlan plan, Scheduler scheduler, SchedulerPools pools) {
+    waiting = scheduler.waitingCount();
+    running = scheduler.runningCount();
+    swapped = scheduler.swappedCount();
+    usedPages = pools.usedPages();
+    peakPages = Math.max(peakPages, usedPages);
     long usedBytes =
         usedPages * (long) layout.pageBytes()
-            + scheduler.runningCount() * layout.windowBytes()
+            + running * layout.windowBytes()
             + pools.usedStaging() * (long) layout.staging().pageBytes();
-    long cached =
+    peakCacheBytes = Math.max(peakCacheBytes, usedBytes);
+    swapOuts += plan.swapOuts().size();
+    cachedTokens +=
         plan.prefills().stream()
             .filter(part -> part.from() == part.sequence().cachedTokens())
             .mapToLong(Part::from)
             .sum();
-    metrics =
-        new EngineMetrics(
-            old.promptTokens(),
-            old.cachedTokens() + cached,
-            old.generatedTokens(),
-            old.steps(),
-            old.sequenceSteps(),
-            old.prefillNanos(),
-            old.decodeNanos(),
-            Math.max(old.peakPages(), usedPages),
-            Math.max(old.peakCacheBytes(), usedBytes),
-            old.cacheBytes(),
-            old.slots(),
-            new EngineMetrics.Load(
-                0,
-                scheduler.waitingCount(),
-                scheduler.runningCount(),
-                scheduler.swappedCount(),
-                usedPages),
-            old.swapOuts() + plan.swapOuts().size());
-    if (old.steps() == 0) {
-      lastEnd = System.nanoTime();
-    }
+    // Waiting for requests is nobody's step.
+    since = pending == 0 ? System.nanoTime() : since;
+    pending++;
   }
 
-  /** A step is known. */
-  void ended(StepPlan plan, int drawn) {
-    EngineMetrics old = metrics;
+  /** The oldest step is known. */
+  synchronized void ended(StepPlan plan, int drawn) {
     long now = System.nanoTime();
-    long nanos = now - lastEnd;
-    lastEnd = now;
-    boolean prefill = !plan.prefills().isEmpty();
-    metrics =
-        new EngineMetrics(
-            old.promptTokens() + plan.promptTokens(),
-            old.cachedTokens(),
-            old.generatedTokens() + drawn,
-            old.steps() + 1,
-            old.sequenceSteps() + plan.sequences(),
-            old.prefillNanos() + (prefill ? nanos : 0),
-            old.decodeNanos() + (prefill ? 0 : nanos),
-            old.peakPages(),
-            old.peakCacheBytes(),
-            old.cacheBytes(),
-            old.slots(),
-            old.load(),
-            old.swapOuts());
+    if (plan.prefills().isEmpty()) {
+      decodeNanos += now - since;
+    } else {
+      prefillNanos += now - since;
+    }
+    since = now;
+    pending--;
+    promptTokens += plan.promptTokens();
+    generatedTokens += drawn;
+    steps++;
+    sequenceSteps += plan.sequences();
   }
 }
