@@ -1,14 +1,12 @@
 package dev.bulkgen.schedule;
 
 import dev.bulkgen.cache.CacheLayout;
-import dev.bulkgen.cache.PagePool;
 import dev.bulkgen.cache.PrefixIndex;
 import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.schedule.SequenceState.Phase;
 import dev.bulkgen.schedule.StepPlan.Part;
 import dev.bulkgen.schedule.StepPlan.Swap;
 import java.util.ArrayList;
-import java.util.BitSet;
 import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -36,8 +34,8 @@ public final class Scheduler {
   private final PrefixIndex prefixes;
   private final LengthForecast forecast;
   private final Admission admission;
-  private final BitSet usedSlots = new BitSet();
-  private final BitSet usedSwapSlots = new BitSet();
+  private final CachePlaces device;
+  private final CachePlaces swapArea;
   private final Set<SequenceState> waiting = new LinkedHashSet<>();
   private final Set<SequenceState> flight = new LinkedHashSet<>(); // running and swapped, by age
   private int swappedCount;
@@ -48,6 +46,8 @@ public final class Scheduler {
     this.layout = layout;
     this.pools = pools;
     this.limits = limits;
+    device = new CachePlaces(pools.pages(), limits.slots(), layout.layers());
+    swapArea = new CachePlaces(pools.swap(), limits.swapSlots(), layout.layers());
     forecast = new LengthForecast(limits.expectedTokens());
     prefixes = new PrefixIndex(layout, pools.pages(), pools.staging());
     admission = new Admission(layout, pools.pages(), prefixes, forecast);
@@ -149,8 +149,7 @@ public final class Scheduler {
     }
     while (needed > 0 && !canGrow(decodes, needed)) {
       int last = decodes.size() - 1;
-      boolean swaps =
-          last > 0 && decodes.get(last).outputLength() > 0 && hasSwapPlace(decodes.get(last));
+      boolean swaps = last > 0 && canSwap(decodes.get(last));
       // Where nobody can be swapped out, the youngest that would grow sits this step out.
       while (!swaps && growth(decodes.get(last)) == 0) {
         last--;
@@ -173,30 +172,19 @@ public final class Scheduler {
     return admission.lets(decodes, this::growth, flight);
   }
 
-  private boolean hasSwapPlace(SequenceState sequence) {
-    int pages = sequence.cache().pages().count(0) * layout.layers();
-    return usedSwapSlots.cardinality() < limits.swapSlots() && pages <= pools.swap().available();
+  private boolean canSwap(SequenceState sequence) {
+    return sequence.outputLength() > 0 && swapArea.hasPlaceFor(sequence.cache());
   }
 
   private Swap swapOut(SequenceState sequence) {
     SequenceCache from = sequence.cache();
-    SequenceCache to = place(usedSwapSlots, pools.swap(), from);
+    SequenceCache to = swapArea.takeFor(from);
     // Shared pages are copied as well: whoever they belong to may be gone by the time of return.
-    pools.pages().releaseAfterCopy(from.pages());
-    usedSlots.clear(from.slot());
+    device.leaveAfterCopy(from);
     prefixes.stopReading(sequence.path());
     sequence.move(Phase.SWAPPED, to);
     swappedCount++;
     return new Swap(sequence, from, to);
-  }
-
-  private SequenceCache place(BitSet slots, PagePool pool, SequenceCache like) {
-    int slot = slots.nextClearBit(0);
-    slots.set(slot);
-    SequenceCache cache = new SequenceCache(slot, layout.layers());
-    pool.grow(cache.pages(), like.pages().count(0));
-    cache.advance(like.length());
-    return cache;
   }
 
   /** Brings back whom it can, beside a page of every layer for each that runs. */
@@ -216,9 +204,8 @@ public final class Scheduler {
         break;
       }
       SequenceCache from = sequence.cache();
-      SequenceCache to = place(usedSlots, pools.pages(), from);
-      pools.swap().releaseAfterCopy(from.pages());
-      usedSwapSlots.clear(from.slot());
+      SequenceCache to = device.takeFor(from);
+      swapArea.leaveAfterCopy(from);
       sequence.move(Phase.RUNNING, to);
       swappedCount--;
       grow(to, to.length() + 1);
@@ -260,9 +247,8 @@ public final class Scheduler {
   }
 
   private void admit(int left, List<Part> parts) {
-    boolean wasFull = lastFull > 0 && runningCount() > limits.fillTarget() * lastFull;
-    if (wasFull) {
-      return;
+    if (lastFull > 0 && runningCount() > limits.fillTarget() * lastFull) {
+      return; // it is still about as full as it was
     }
     lastFull = 0;
     Iterator<SequenceState> candidates = waiting.iterator();
@@ -319,9 +305,7 @@ public final class Scheduler {
     if (tokens == 0) {
       return Optional.empty();
     }
-    int slot = usedSlots.nextClearBit(0);
-    usedSlots.set(slot);
-    SequenceCache cache = new SequenceCache(slot, layout.layers());
+    SequenceCache cache = device.take();
     prefixes.begin(path, cache, length, Math.min(staged, prefixes.sharedTokens(path)));
     if (!whole) {
       pools.staging().grow(cache.staging(), stagingPages(length));
@@ -383,12 +367,10 @@ public final class Scheduler {
     flight.remove(sequence);
     SequenceCache cache = sequence.cache();
     if (sequence.phase() == Phase.RUNNING) {
-      pools.pages().release(cache.pages());
+      device.leave(cache);
       pools.staging().release(cache.staging());
-      usedSlots.clear(cache.slot());
     } else if (sequence.phase() == Phase.SWAPPED) {
-      pools.swap().release(cache.pages());
-      usedSwapSlots.clear(cache.slot());
+      swapArea.leave(cache);
       swappedCount--;
     }
     sequence.end();
