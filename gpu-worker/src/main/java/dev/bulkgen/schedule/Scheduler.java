@@ -391,11 +391,4 @@ public final class Scheduler {
   public boolean isIdle() {
     return waiting.isEmpty() && flight.isEmpty();
   }
-
-  /** All sequences that have not ended, the oldest first. */
-  public List<SequenceState> sequences() {
-    List<SequenceState> all = new ArrayList<>(flight);
-    all.addAll(waiting);
-    return all;
-  }
 }

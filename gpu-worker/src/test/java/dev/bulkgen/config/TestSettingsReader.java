@@ -46,7 +46,8 @@ class TestSettingsReader {
             OptionalInt.empty(),
             PromptOverflow.ERROR,
             processors,
-            0),
+            0,
+            SchedulingConfig.DEFAULT),
         EngineSettings.toConfig(settings));
   }
 

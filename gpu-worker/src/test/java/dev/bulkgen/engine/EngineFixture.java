@@ -6,8 +6,10 @@ import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.config.PromptOverflow;
+import dev.bulkgen.config.SchedulingConfig;
 import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
+import java.lang.reflect.RecordComponent;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
@@ -36,87 +38,49 @@ final class EngineFixture {
         OptionalInt.empty(),
         promptOverflow,
         2,
-        0);
+        0,
+        SchedulingConfig.DEFAULT);
+  }
+
+  /** The same engine but for one component of its configuration. */
+  private static EngineConfig with(EngineConfig config, String name, Object value) {
+    try {
+      RecordComponent[] components = EngineConfig.class.getRecordComponents();
+      Class<?>[] types = new Class<?>[components.length];
+      Object[] values = new Object[components.length];
+      for (int i = 0; i < components.length; i++) {
+        types[i] = components[i].getType();
+        boolean isNamed = components[i].getName().equals(name);
+        values[i] = isNamed ? value : components[i].getAccessor().invoke(config);
+      }
+      return EngineConfig.class.getDeclaredConstructor(types).newInstance(values);
+    } catch (ReflectiveOperationException e) {
+      throw new AssertionError(name, e);
+    }
   }
 
   static EngineConfig withMaxModelLen(EngineConfig config, int maxModelLen) {
-    return new EngineConfig(
-        config.model(),
-        config.kvCache(),
-        config.backend(),
-        config.dtype(),
-        config.gemm(),
-        config.memoryBytes(),
-        config.memoryFraction(),
-        config.maxBatch(),
-        OptionalInt.of(maxModelLen),
-        config.promptOverflow(),
-        config.threads(),
-        config.device());
+    return with(config, "maxModelLen", OptionalInt.of(maxModelLen));
   }
 
   static EngineConfig withDevice(EngineConfig config, int device) {
-    return new EngineConfig(
-        config.model(),
-        config.kvCache(),
-        config.backend(),
-        config.dtype(),
-        config.gemm(),
-        config.memoryBytes(),
-        config.memoryFraction(),
-        config.maxBatch(),
-        config.maxModelLen(),
-        config.promptOverflow(),
-        config.threads(),
-        device);
+    return with(config, "device", device);
   }
 
   static EngineConfig on(BackendChoice backend, DtypeChoice dtype, EngineConfig config) {
-    return new EngineConfig(
-        config.model(),
-        config.kvCache(),
-        backend,
-        dtype,
-        config.gemm(),
-        config.memoryBytes(),
-        config.memoryFraction(),
-        config.maxBatch(),
-        config.maxModelLen(),
-        config.promptOverflow(),
-        config.threads(),
-        config.device());
+    return with(with(config, "backend", backend), "dtype", dtype);
   }
 
   static EngineConfig withGemm(EngineConfig config, GemmChoice gemm) {
-    return new EngineConfig(
-        config.model(),
-        config.kvCache(),
-        config.backend(),
-        config.dtype(),
-        gemm,
-        config.memoryBytes(),
-        config.memoryFraction(),
-        config.maxBatch(),
-        config.maxModelLen(),
-        config.promptOverflow(),
-        config.threads(),
-        config.device());
+    return with(config, "gemm", gemm);
   }
 
   static EngineConfig withMemory(EngineConfig config, long bytes) {
-    return new EngineConfig(
-        config.model(),
-        config.kvCache(),
-        config.backend(),
-        config.dtype(),
-        config.gemm(),
-        OptionalLong.of(bytes),
-        config.memoryFraction(),
-        config.maxBatch(),
-        config.maxModelLen(),
-        config.promptOverflow(),
-        config.threads(),
-        config.device());
+    return with(config, "memoryBytes", OptionalLong.of(bytes));
+  }
+
+  static EngineConfig withScheduling(EngineConfig config, SchedulingConfig scheduling) {
+    return with(config, "scheduling", scheduling);
   }
 
   static SamplingParamsBuilder greedy(int maxTokens) {

@@ -38,8 +38,9 @@ final class PrefixBenchmark {
 
   private static double run(String policy, PrefixSharing sharing, List<GenerateRequest> requests) {
     EngineConfig config =
-        EngineFixture.recall(policy, 64)
-            .with(new SchedulingConfig(OptionalInt.empty(), OptionalLong.empty(), sharing));
+        EngineFixture.withScheduling(
+            EngineFixture.recall(policy, 64),
+            new SchedulingConfig(OptionalInt.empty(), OptionalLong.empty(), sharing));
     try (Engine engine = Engine.open(config)) {
       engine.generateAll(requests.subList(0, 20)); // compiles what runs often
       long start = System.nanoTime();

@@ -15,6 +15,7 @@ import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.config.PromptOverflow;
+import dev.bulkgen.config.SchedulingConfig;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.sampling.SamplingParams;
@@ -328,7 +329,8 @@ class TestEngineLifecycle {
             OptionalInt.empty(),
             PromptOverflow.ERROR,
             1,
-            0);
+            0,
+            SchedulingConfig.DEFAULT);
     try (Engine engine = Engine.open(config)) {
       MemoryPlan plan = engine.memoryPlan();
       assertEquals(4, plan.sequences(2048));

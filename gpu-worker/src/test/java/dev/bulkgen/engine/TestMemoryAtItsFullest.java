@@ -62,10 +62,9 @@ class TestMemoryAtItsFullest {
   private static EngineConfig config(BackendChoice backend, String kvCache) {
     EngineConfig small =
         EngineFixture.withMaxModelLen(EngineFixture.recall(kvCache, BATCH), LONGEST);
-    return EngineFixture.on(backend, DtypeChoice.AUTO, small)
-        .with(
-            new SchedulingConfig(
-                OptionalInt.of(96), OptionalLong.of(32 << 20), PrefixSharing.AUTO));
+    return EngineFixture.withScheduling(
+        EngineFixture.on(backend, DtypeChoice.AUTO, small),
+        new SchedulingConfig(OptionalInt.of(96), OptionalLong.of(32 << 20), PrefixSharing.AUTO));
   }
 
   /** All at their longest at once, prompts in parts, half of them with a common beginning. */

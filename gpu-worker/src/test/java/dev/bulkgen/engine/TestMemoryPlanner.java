@@ -13,6 +13,7 @@ import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.GemmChoice;
 import dev.bulkgen.config.PromptOverflow;
+import dev.bulkgen.config.SchedulingConfig;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelDescription;
@@ -47,7 +48,8 @@ class TestMemoryPlanner {
             maxModelLen,
             PromptOverflow.ERROR,
             2,
-            0);
+            0,
+            SchedulingConfig.DEFAULT);
     return new MemoryPlanner(config, ModelFolder.describe(model)).plan();
   }
 
@@ -67,7 +69,8 @@ class TestMemoryPlanner {
             OptionalInt.of(1),
             PromptOverflow.ERROR,
             0,
-            0);
+            0,
+            SchedulingConfig.DEFAULT);
     BulkgenException error =
         assertThrows(
             BulkgenException.class, () -> new MemoryPlanner(config, ModelFolder.describe(model)));
@@ -153,7 +156,8 @@ class TestMemoryPlanner {
                         maxModelLen == 0 ? OptionalInt.empty() : OptionalInt.of(maxModelLen),
                         PromptOverflow.ERROR,
                         2,
-                        0),
+                        0,
+                        SchedulingConfig.DEFAULT),
                     description)
                 .plan();
     for (long memory : new long[] {0, 1 << 16, 1 << 19}) {

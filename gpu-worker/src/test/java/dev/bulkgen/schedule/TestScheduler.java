@@ -190,8 +190,8 @@ class TestScheduler {
     assertEquals(64, second.prefills().get(0).sequence().cachedTokens());
     // Four pages of a layer for the first, two of which the others share, two for the stranger.
     assertEquals(LAYERS * (4 + 2 + 2 + 2), pools.usedPages());
-    List<SequenceState> all = scheduler.sequences();
-    all.forEach(scheduler::end);
+    prefilled(first).forEach(scheduler::end);
+    prefilled(second).forEach(scheduler::end);
     assertEquals(LAYERS * 2, pools.usedPages(), "kept for whoever comes");
   }
 
@@ -200,11 +200,11 @@ class TestScheduler {
     SchedulerPools pools = pools(8, 0, 0);
     Scheduler scheduler = scheduler(pools, 10, 1000, 0);
     int[] prompt = IntStream.range(0, 65).toArray();
-    scheduler.add(sequence(0, prompt, 5));
-    scheduler.add(sequence(1, prompt, 5));
+    List<SequenceState> alike = List.of(sequence(0, prompt, 5), sequence(1, prompt, 5));
+    alike.forEach(scheduler::add);
     step(scheduler);
     step(scheduler);
-    scheduler.sequences().forEach(scheduler::end);
+    alike.forEach(scheduler::end);
     assertEquals(LAYERS * 2, pools.usedPages());
     SequenceState large = sequence(5, 120, 8);
     scheduler.add(large);
