@@ -113,7 +113,8 @@ class TestKubernetes {
         DeployFiles.sparkConf(properties)
             .set(
                 "spark.kubernetes.executor.podTemplateFile",
-                DeployFiles.ROOT.resolve(template).toString())
+                // Spark reads the setting as a URI, which a checkout's path with a space is not.
+                DeployFiles.ROOT.resolve(template).toUri().toString())
             .set("spark.app.name", "bulkgen")
             .set("spark.driver.host", "driver")
             .set("spark.driver.port", "7078");
