@@ -19,15 +19,13 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * What this machine can do at most, measured: the figures that benchmarks report their own against.
- * Each takes two seconds or so, needs the module {@code jdk.incubator.vector} and up to 128 MB a
- * thread, and is the best of several rounds in which all threads work at the same time.
+ * Each takes two seconds or so, needs the module {@code jdk.incubator.vector}, and is the best of
+ * several rounds in which all threads work at the same time.
  */
 public final class CpuRoofs {
   private static final int ROUNDS = 25;
   private static final long WARM_UP_NANOS = 1_000_000_000L;
 
-  // 64 MB a thread: more than its share of any last-level cache.
-  private static final int MEMORY_FLOATS = 1 << 24;
   private static final int READ_RUN = 1 << 14;
   private static final int MULTIPLY_ADD_STEPS = 400_000;
   private static final int STEPS_OF_A_RUN = 4_000;
@@ -38,27 +36,48 @@ public final class CpuRoofs {
 
   private CpuRoofs() {}
 
-  /** Bytes per second copied from memory to memory; each is read once and written once. */
-  public static double copyBytesPerSecond(int threads) {
+  /**
+   * Bytes per second copied; each is read once and written once.
+   *
+   * @param bytes that all threads copy before they come to the same ones again: as many as a step
+   *     goes through, so that a cache that holds them helps both alike; a quarter of the heap's
+   *     limit at most
+   */
+  public static double copyBytesPerSecond(int threads, long bytes) {
+    int floats = floatsOfAThread(threads, bytes);
     return best(
         threads,
-        (double) MEMORY_FLOATS * Float.BYTES,
+        (double) floats * Float.BYTES,
         () -> {
-          float[] source = new float[MEMORY_FLOATS];
-          float[] target = new float[MEMORY_FLOATS];
+          float[] source = new float[floats];
+          float[] target = new float[floats];
           return () -> System.arraycopy(source, 0, target, 0, source.length);
         });
   }
 
-  /** Bytes per second read from memory. */
-  public static double readBytesPerSecond(int threads) {
+  /**
+   * Bytes per second read.
+   *
+   * @param bytes as in {@link #copyBytesPerSecond}
+   */
+  public static double readBytesPerSecond(int threads, long bytes) {
+    int floats = floatsOfAThread(threads, bytes);
     return best(
         threads,
-        (double) MEMORY_FLOATS * Float.BYTES,
+        (double) floats * Float.BYTES,
         () -> {
-          float[] source = new float[MEMORY_FLOATS];
+          float[] source = new float[floats];
           return () -> sink = read(source);
         });
+  }
+
+  private static int floatsOfAThread(int threads, long bytes) {
+    if (threads < 1) {
+      throw new IllegalArgumentException(threads + " threads");
+    }
+    long most = Runtime.getRuntime().maxMemory() / 4;
+    long runs = Math.min(bytes, most) / threads / Float.BYTES / READ_RUN;
+    return Math.toIntExact(Math.max(1, runs) * READ_RUN);
   }
 
   /** Fused multiply-adds of single floats per second (each counts once, not as two operations). */
@@ -76,9 +95,6 @@ public final class CpuRoofs {
   }
 
   private static double best(int threads, double workPerThread, Callable<Runnable> setUp) {
-    if (threads < 1) {
-      throw new IllegalArgumentException(threads + " threads");
-    }
     ExecutorService pool = Executors.newFixedThreadPool(threads);
     try {
       CyclicBarrier barrier = new CyclicBarrier(threads);

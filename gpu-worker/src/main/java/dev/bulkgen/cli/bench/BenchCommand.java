@@ -147,7 +147,7 @@ public final class BenchCommand implements Callable<Integer> {
     }
     ModelWeights weights = ModelFolder.open(folder()).weights();
     checkAnswers(weights);
-    Roofs roofs = measureRoofs();
+    Roofs roofs = measureRoofs(weights.bytesPerStep());
     BenchPrompts prompts = new BenchPrompts(weights.config().vocabSize());
     warmUp(weights, prompts);
     Map<Integer, Double> promptRates = benchPrompts(weights, prompts, roofs);
@@ -180,9 +180,9 @@ public final class BenchCommand implements Callable<Integer> {
     }
   }
 
-  private Roofs measureRoofs() {
-    double read = CpuRoofs.readBytesPerSecond(threads);
-    double copy = CpuRoofs.copyBytesPerSecond(threads);
+  private Roofs measureRoofs(long bytesPerStep) {
+    double read = CpuRoofs.readBytesPerSecond(threads, bytesPerStep);
+    double copy = CpuRoofs.copyBytesPerSecond(threads, bytesPerStep);
     double multiplyAdds = CpuRoofs.multiplyAddsPerSecond(threads);
     print(
         "roof   read %.1f GB/s, copy %.1f GB/s (read + written), %.0f GFLOP/s multiply-add, %d threads",

@@ -25,7 +25,7 @@ final class KernelBenchmark {
   private final KernelPair pair = new KernelPair(7);
   private final CpuKernels kernels = new VectorKernels();
   private final double multiplyAdds = CpuRoofs.multiplyAddsPerSecond(1);
-  private final double bytes = CpuRoofs.readBytesPerSecond(1);
+  private final double bytes = CpuRoofs.readBytesPerSecond(1, 256L << 20);
 
   private KernelBenchmark() {}
 

@@ -13,13 +13,13 @@ class TestCpuRoofs {
 
   @Test
   void figuresHaveTheRightUnits() {
-    assertPlausible("read", 1e8, CpuRoofs.readBytesPerSecond(1), 1e12);
-    assertPlausible("copy", 1e8, CpuRoofs.copyBytesPerSecond(1), 1e12);
+    assertPlausible("read", 1e8, CpuRoofs.readBytesPerSecond(1, 64L << 20), 1e12);
+    assertPlausible("copy", 1e8, CpuRoofs.copyBytesPerSecond(1, 64L << 20), 1e12);
     assertPlausible("multiply-add", 1e8, CpuRoofs.multiplyAddsPerSecond(2), 1e13);
   }
 
   @Test
   void noThreadsAreRefused() {
-    assertThrows(IllegalArgumentException.class, () -> CpuRoofs.copyBytesPerSecond(0));
+    assertThrows(IllegalArgumentException.class, () -> CpuRoofs.copyBytesPerSecond(0, 64L << 20));
   }
 }

@@ -81,7 +81,8 @@ class BenchUnitPlanner {
     UnitPlan plan = new PlanFolder(Storage.of(plans, new Configuration()), plans).freeze(planner);
     double frozen = seconds(start);
     spark.stop();
-    System.out.printf(
+    // Surefire talks to its own process through the standard output.
+    System.err.printf(
         Locale.ROOT,
         "%,d rows (%,d MB) in %,d units: opened %.1f s, measured %.1f s, written %.1f s,"
             + " together %.1f s, %.0f s of the processor; heap peak %,d MB, process peak %s%n",
