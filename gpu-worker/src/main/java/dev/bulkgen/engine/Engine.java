@@ -161,6 +161,28 @@ public final class Engine implements AutoCloseable {
     return job.future();
   }
 
+  /**
+   * Asks for the log-likelihood of completions after a prompt, which prefill alone computes, in
+   * full precision: neither batch, neighbours, shared beginnings nor the parts of a prompt change a
+   * bit of it (P1). Waits while the queue is full; cancelling the future frees its sequences; what
+   * is attached to it runs as for {@link #submit}.
+   *
+   * <p>Prompt and completion together may be as long as the model. What is longer fails, or, with
+   * prompt-overflow keep-end or keep-start, loses tokens of the prompt, at its beginning in both
+   * cases, never of the completion. A whole text that is longer is scored in windows of the model's
+   * length, each token once: the first window begins with the text, and each later one scores as
+   * many next tokens, with the tokens before them as far as the last window reaches back to be
+   * full.
+   *
+   * @return a score for each completion, in order; fails with a BulkgenException of kind DATA where
+   *     this row cannot be done
+   * @throws BulkgenException as {@link #submit}
+   * @throws IllegalStateException on a thread of the engine
+   */
+  public CompletableFuture<List<Score>> score(ScoreRequest request) {
+    throw new UnsupportedOperationException("not yet");
+  }
+
   /** Submits all and waits for all: the completions of each request, in the requests' order. */
   public List<List<Completion>> generateAll(List<GenerateRequest> requests) {
     List<CompletableFuture<List<Completion>>> futures = new ArrayList<>(requests.size());
