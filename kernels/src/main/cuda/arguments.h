@@ -297,7 +297,7 @@ struct MergeSplitsArguments {
 // How one row is sampled; an array of these lies in device memory. The meaning and order of all steps
 // is that of Java's TokenSampler and PhiloxRandom.
 struct SamplingRow {
-  int slot;               // row of counts; < 0: no row
+  int slot;               // row of counts; < 0: no row, unless one to score
   int step;               // tokens generated so far
   int sampleIndex;
   int topK;               // 0: off
@@ -313,11 +313,13 @@ struct SamplingRow {
   float frequencyPenalty;
   int heldBackBegin;      // of heldBack: tokens that become −infinity
   int heldBackEnd;
+  int target;             // >= 0: a token to score; nothing is drawn then and the rest means nothing
 };
 
 // sampling.cu: one block a row. tokens[row] and drawn[slot] become the token, or −1 where a logit is NaN
 // or the largest is infinite; logprobs (if not null) the natural log-probability of the token before
-// penalties and temperature; the counts of rows with penalties are kept up to date.
+// penalties and temperature; the counts of rows with penalties are kept up to date. Of a row to score
+// tokens[row] is the likeliest, or −1, and logprobs[row] that of its target, or NaN.
 // kernel sampling/sample_tokens: SampleArguments, 512
 struct SampleArguments {
   float* logits;               // [rows][stride], afterwards −infinity where held back

@@ -4,19 +4,20 @@
 // KB) stays in the second-level cache over the passes: one finds the largest; greedy rows end here.
 // The draw adds up masses once over the row and then over ever smaller parts of it. Top-k and top-p
 // each take four more passes, of which three look at values only (sampling_select.cuh). What the
-// log-probabilities need is read from the raw logits first.
+// log-probabilities need is read from the raw logits first. A row to score takes three passes.
 //
 // The order of steps is that of Java's TokenSampler. Equal to it to the bit: penalties, weights,
 // masses, cuts, the draw, and so the token, always. A token generated more than 32,767 times counts
-// as that many. Log-probabilities go through the device's logf and are near, not equal.
+// as that many. Log-probabilities are those of Java's LogProbs, to the bit.
 //
 // Limits: vocabulary <= 2^22; logits 16-byte aligned, stride a multiple of 4; topCount <= 100.
 #include "sampling_select.cuh"
 
 // What log-probabilities need of the raw logits.
 struct RawDistribution {
+  int likeliest;  // -1 where a logit is NaN or the largest is infinite
   float max;
-  float logSum;
+  double logSum;
 };
 
 DEVICE TokenRow rawRow(const SampleArguments& a, int index) {
@@ -37,19 +38,34 @@ DEVICE TokenRow rawRow(const SampleArguments& a, int index) {
 
 DEVICE RawDistribution describeRaw(const SampleArguments& a, int index, SampleShared* shared) {
   TokenRow row = rawRow(a, index);
-  row.max = findLargest(row, shared).value;
-  addShares(row, shared, 0, row.vocabulary,
-            [&](int, float value) { return massOf(weightOf(row, value)); });
-  uint64_t total = 0;
-  for (int warp = 0; warp < sampleWarps; warp++) {
-    total += shared->partial[warp];
+  Largest largest = findLargest(row, shared);
+  row.max = largest.value;
+  if (largest.broken) {
+    return {-1, row.max, 0};
   }
-  __syncthreads();
-  return {row.max, logf(float(total) / massUnit)};
+  auto scaled = [&](float value) { return exactExp(exponent(row, value)) * massUnit; };
+  uint64_t coarse = addAll(row, shared, [&](int, float value) { return uint64_t(scaled(value)); });
+  uint64_t fine = addAll(row, shared, [&](int, float value) {
+    float mass = scaled(value);
+    return uint64_t((mass - float(uint64_t(mass))) * fineUnit);
+  });
+  double sum = fma(double(fine), 1.0 / fineUnit, double(coarse)) / massUnit;
+  return {largest.token, row.max, exactLog(sum)};
 }
 
 DEVICE float logProbability(const RawDistribution& raw, float logit) {
-  return logit - raw.max - raw.logSum;
+  return float(double(logit) - double(raw.max) - raw.logSum);
+}
+
+// What a row to score tells, instead of a draw.
+DEVICE void scoreTarget(const SampleArguments& a, int index, int target, SampleShared* shared) {
+  RawDistribution raw = describeRaw(a, index, shared);
+  if (threadIdx.x == 0) {
+    float logit = a.logits[(long long)index * a.stride + target];
+    a.tokens[index] = raw.likeliest;
+    a.logprobs[index] =
+        raw.likeliest < 0 ? __uint_as_float(0x7FC00000u) : logProbability(raw, logit);
+  }
 }
 
 // Lists the likeliest tokens by raw logits, equal ones in the order of ids; -1 beyond the vocabulary.
@@ -122,13 +138,17 @@ KERNEL(sample_tokens, SampleArguments, 512) {
   SampleShared* shared = reinterpret_cast<SampleShared*>(sharedMemory());
   int index = blockIdx.x;
   const SamplingRow sampling = a.samplings[index];
+  if (sampling.target >= 0) {
+    scoreTarget(a, index, sampling.target, shared);
+    return;
+  }
   if (sampling.slot < 0) {
     if (threadIdx.x == 0 && a.tokens != nullptr) {
       a.tokens[index] = -1;
     }
     return;
   }
-  RawDistribution raw = {0, 0};
+  RawDistribution raw = {-1, 0, 0};
   if (a.logprobs != nullptr || a.topCount > 0) {
     raw = describeRaw(a, index, shared);
   }

@@ -9,6 +9,9 @@
 constexpr float massUnit = 0x1p39f;
 constexpr int massBits = 39;
 
+// What log-probabilities count of what is left of a multiple.
+constexpr float fineUnit = 0x1p40f;
+
 // e^x for x <= 0, as ExactMath.exp: 0 below -104.
 DEVICE float exactExp(float x) {
   constexpr float log2E = 0x1.715476p0f;
@@ -43,6 +46,26 @@ DEVICE unsigned orderedBits(float x) {
 
 DEVICE float floatFromOrdered(unsigned ordered) {
   return __uint_as_float(ordered & 0x80000000u ? ordered & 0x7FFFFFFFu : ~ordered);
+}
+
+// ln x of a normal positive number, as ExactMath.log.
+DEVICE double exactLog(double x) {
+  constexpr double ln2 = 0x1.62e42fefa39efp-1;
+  constexpr long long splitBits = 0x3FE6A09E00000000LL;
+  long long bits = __double_as_longlong(x);
+  long long exponent = (bits - splitBits) >> 52;
+  double m = __longlong_as_double(bits - exponent * (1LL << 52));
+  double s = (m - 1) / (m + 1);
+  double square = s * s;
+  double p = 1.0 / 15;
+  p = fma(p, square, 1.0 / 13);
+  p = fma(p, square, 1.0 / 11);
+  p = fma(p, square, 1.0 / 9);
+  p = fma(p, square, 1.0 / 7);
+  p = fma(p, square, 1.0 / 5);
+  p = fma(p, square, 1.0 / 3);
+  double twice = s + s;
+  return fma(double(exponent), ln2, fma(twice * square, p, twice));
 }
 
 // 53 random bits by Philox 4x32-10, as PhiloxRandom draws them.

@@ -180,6 +180,18 @@ DEVICE void addShares(const TokenRow& row, SampleShared* shared, int begin, int 
   __syncthreads();
 }
 
+// The amounts of all tokens of the row; all threads get it.
+template <typename Amount>
+DEVICE uint64_t addAll(const TokenRow& row, SampleShared* shared, Amount amount) {
+  addShares(row, shared, 0, row.vocabulary, amount);
+  uint64_t total = 0;
+  for (int warp = 0; warp < sampleWarps; warp++) {
+    total += shared->partial[warp];
+  }
+  __syncthreads();
+  return total;
+}
+
 // The first token at which the amounts, added up from token 0, exceed targetOf(total); all threads
 // get it. The target must be below the total.
 template <typename Amount, typename TargetOf>

@@ -143,6 +143,8 @@ inline float exp2Approximate(float x) {
 inline unsigned __float_as_uint(float x) { return emulator::bitsAs<unsigned>(x); }
 inline int __float_as_int(float x) { return emulator::bitsAs<int>(x); }
 inline float __uint_as_float(unsigned x) { return emulator::bitsAs<float>(x); }
+inline long long __double_as_longlong(double x) { return emulator::bitsAs<long long>(x); }
+inline double __longlong_as_double(long long x) { return emulator::bitsAs<double>(x); }
 inline float __int_as_float(int x) { return emulator::bitsAs<float>(x); }
 
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }

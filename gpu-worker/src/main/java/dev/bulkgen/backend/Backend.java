@@ -25,9 +25,10 @@ public interface Backend extends AutoCloseable {
   }
 
   /**
-   * Starts to prefill and decode the sequences of {@code batch} and to draw each one's next token.
-   * The K and V of all tokens given are then cached (the caller advances each sequence's length by
-   * the number of its tokens). A sequence's result never depends on the others.
+   * Starts to prefill and decode the sequences of {@code batch} and to draw each one's next token,
+   * or to score its targets: rows of logits as many as fit the plan's workspace at a time. The K
+   * and V of all tokens given are then cached (the caller advances each sequence's length by the
+   * number of its tokens). A sequence's result never depends on the others.
    *
    * <p>One step may be submitted before the one before it has been waited for, if none of its
    * samplers needs the host for that step's token; they are waited for in order.

@@ -31,6 +31,7 @@ public record StepCheck(
       int length = sequence.lengthAfter();
       require(length <= capacity.contextTokens(), "a sequence of %d tokens", length);
       checkStart(sequence);
+      checkTargets(sequence);
       checkPages(sequence);
       for (int token : sequence.tokens()) {
         require(token >= 0 && token < model.vocabSize(), "token %d", token);
@@ -94,6 +95,18 @@ public record StepCheck(
     boolean isEnd = sequence.kind() == SequenceStep.Kind.PROMPT_END;
     boolean complete = !isEnd || shared <= layout.completePages(sequence.lengthAfter());
     require(filled && complete, "%d shared pages, %d shared tokens", shared, cached);
+  }
+
+  private void checkTargets(SequenceStep sequence) {
+    int count = sequence.targets().length;
+    boolean isScored = sequence.sampler() == null;
+    require(!isScored || sequence.isPrefill(), "a sequence to decode without a sampler");
+    require(isScored || count == 0, "%d targets of a sequence that draws", count);
+    require(count <= sequence.tokens().length, "%d targets", count);
+    require(!isScored || sequence.logits() == LogitsRequest.NONE, "logits of a scored sequence");
+    for (int target : sequence.targets()) {
+      require(target >= 0 && target < model.vocabSize(), "target %d", target);
+    }
   }
 
   private void checkPages(SequenceStep sequence) {

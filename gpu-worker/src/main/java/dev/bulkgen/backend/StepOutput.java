@@ -6,6 +6,9 @@ import java.util.List;
 /** What a forward pass gave, one entry per sequence in the batch's order. */
 public record StepOutput(List<SequenceOutput> sequences) {
 
+  /** In place of a token: the logits hold a NaN, or the largest is infinite. */
+  public static final int NO_TOKEN = -1;
+
   public sealed interface SequenceOutput {}
 
   /**
@@ -20,6 +23,28 @@ public record StepOutput(List<SequenceOutput> sequences) {
    * @param logits as for a token
    */
   public record Fed(float[][] logits) implements SequenceOutput {}
+
+  /**
+   * A part of a scored prompt is done, which had targets.
+   *
+   * @param logProbs [targets] natural log-probability of each, from raw logits, as {@link
+   *     dev.bulkgen.sampling.LogProbs} defines it
+   * @param likeliest [targets] the token with the largest logit in its place, the lowest id among
+   *     equals
+   */
+  public record Scored(float[] logProbs, int[] likeliest) implements SequenceOutput {
+
+    /** This, or a failure where a row of {@code step} has {@link #NO_TOKEN}. */
+    public SequenceOutput orFailure(SequenceStep step) {
+      for (int i = 0; i < likeliest.length; i++) {
+        if (likeliest[i] == NO_TOKEN) {
+          int position = step.lengthAfter() - likeliest.length + i;
+          return new Failure(StepCheck.notFinite(position));
+        }
+      }
+      return this;
+    }
+  }
 
   /**
    * The sequence cannot go on (its numbers are no longer finite); the others can. It fails too in a

@@ -26,7 +26,7 @@ public final class PrefixIndex {
   private final Set<PrefixBlock> ready = new LinkedHashSet<>(); // the longest unused first
   private int pinnedPages;
 
-  /** A prompt's way through the index. Only the last token's logits make prefill worth its rows. */
+  /** A prompt's way through the index. */
   public static final class Path {
     private final PrefixBlock[] blocks;
     private boolean isWanting = true;
@@ -55,10 +55,14 @@ public final class PrefixIndex {
     return new Path(0);
   }
 
-  /** Notes that a sequence with this prompt waits, until {@link #leave}. */
-  public Path enter(int[] prompt) {
-    // The last token is always fed: its logits choose the first token of the output.
-    Path path = new Path((prompt.length - 1) / blockTokens);
+  /**
+   * Notes that a sequence with this prompt waits, until {@link #leave}.
+   *
+   * @param firstNeeded the first token whose logits it needs: it shares tokens before that alone,
+   *     since what is shared is never fed
+   */
+  public Path enter(int[] prompt, int firstNeeded) {
+    Path path = new Path(firstNeeded / blockTokens);
     PrefixBlock block = root;
     for (int i = 0; i < path.blocks.length; i++) {
       PrefixBlock parent = block;

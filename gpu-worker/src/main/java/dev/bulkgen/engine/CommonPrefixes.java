@@ -1,6 +1,10 @@
 package dev.bulkgen.engine;
 
+import dev.bulkgen.cache.MemoryPlan;
+import dev.bulkgen.config.PrefixSharing;
 import java.util.HashSet;
+import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /**
@@ -13,6 +17,15 @@ public final class CommonPrefixes {
   private static final long MULTIPLIER = 0x9E3779B97F4A7C15L; // odd, of the golden ratio
 
   private final Set<Long> seen = new HashSet<>();
+
+  /** As {@link #add}, where anyone counts: none where the engine of {@code plan} shares nothing. */
+  static OptionalInt count(Optional<CommonPrefixes> prefixes, int[] prompt, MemoryPlan plan) {
+    boolean shares = plan.demand().sharing() == PrefixSharing.AUTO;
+    int block = plan.layout().promptAlignment();
+    return prefixes
+        .map(counted -> OptionalInt.of(shares ? counted.add(prompt, block) : 0))
+        .orElseGet(OptionalInt::empty);
+  }
 
   /** Tokens of the prompt's beginning that an earlier one had; its own are remembered. */
   int add(int[] prompt, int blockTokens) {

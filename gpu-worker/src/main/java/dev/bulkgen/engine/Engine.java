@@ -3,7 +3,6 @@ package dev.bulkgen.engine;
 import dev.bulkgen.backend.Backend;
 import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.config.EngineConfig;
-import dev.bulkgen.config.PrefixSharing;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.error.ErrorKind;
@@ -21,21 +20,21 @@ import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
 
 /**
- * Generates for many prompts at once with one model. Any thread may submit; prompts are tokenized
- * on the caller's thread, all else happens on the engine's one thread. What a request gives depends
- * on its key, prompt and settings and on the model alone (P1). Texts are made on a thread of their
- * own.
+ * Generates for many prompts at once with one model, and scores given completions. Any thread may
+ * submit; prompts are tokenized on the caller's thread, all else happens on the engine's one
+ * thread. What a request gives depends on its key, prompt and settings and on the model alone (P1).
+ * Texts are made on a thread of their own.
  */
 public final class Engine implements AutoCloseable {
   private static final Logger LOG = LogManager.getLogger(Engine.class);
@@ -49,6 +48,7 @@ public final class Engine implements AutoCloseable {
   private final EngineLoop loop;
   private final Thread thread;
   private final AtomicLong sequenceIds = new AtomicLong();
+  private final PromptScorer scorer;
 
   Engine(MemoryPlan plan, PromptEncoder encoder, Set<Integer> endTokens, Backend backend) {
     this(plan, encoder, endTokens, backend, SchedulerLimits.of(plan));
@@ -65,6 +65,7 @@ public final class Engine implements AutoCloseable {
     this.encoder = encoder;
     this.endTokens = Set.copyOf(endTokens);
     this.backend = backend.description();
+    this.scorer = new PromptScorer(plan, encoder, endTokens, sequenceIds::getAndIncrement);
     this.queue = new RequestQueue(QUEUE_PER_SLOT * plan.slots());
     this.loop = new EngineLoop(queue, backend, plan, limits);
     this.thread = new Thread(loop, "bulkgen-engine");
@@ -139,25 +140,37 @@ public final class Engine implements AutoCloseable {
    * @throws IllegalStateException on a thread of the engine
    */
   public CompletableFuture<List<Completion>> submit(GenerateRequest request) {
+    return enqueue(() -> job(request));
+  }
+
+  private Job<Completion> job(GenerateRequest request) {
+    SamplingParams params = request.params();
+    check(params);
+    int[] prompt = encoder.encode(request.prompt(), params);
+    Job<Completion> job = new Job<>(params.n());
+    for (int i = 0; i < params.n(); i++) {
+      job.sequences().add(sample(job, request, i, prompt));
+    }
+    return job;
+  }
+
+  private <R> CompletableFuture<List<R>> enqueue(Supplier<Job<R>> request) {
     if (isOwnThread()) {
-      throw new IllegalStateException("submit would wait for the thread it is called on");
+      throw new IllegalStateException("it would wait for the thread it is called on");
     }
     queue.throwIfClosed();
-    check(request.params());
-    int[] prompt;
+    Job<R> job;
     try {
-      prompt = encoder.encode(request.prompt(), request.params());
+      job = request.get();
     } catch (BulkgenException e) {
       if (e.kind() != ErrorKind.DATA) {
         throw e;
       }
       return CompletableFuture.failedFuture(e);
     }
-    Job job = new Job(request);
-    for (int i = 0; i < request.params().n(); i++) {
-      job.samples().add(sample(job, i, prompt));
+    if (!job.isDone()) {
+      queue.put(job);
     }
-    queue.put(job);
     return job.future();
   }
 
@@ -169,10 +182,10 @@ public final class Engine implements AutoCloseable {
    *
    * <p>Prompt and completion together may be as long as the model. What is longer fails, or, with
    * prompt-overflow keep-end or keep-start, loses tokens of the prompt, at its beginning in both
-   * cases, never of the completion. A whole text that is longer is scored in windows of the model's
-   * length, each token once: the first window begins with the text, and each later one scores as
-   * many next tokens, with the tokens before them as far as the last window reaches back to be
-   * full.
+   * cases, never of the completion. A whole text that is longer is scored in windows that feed as
+   * many tokens as the model is long, each token scored once: the first begins with the text, each
+   * later one feeds the token before those it scores, and the last, which has fewer to score, is
+   * filled up with tokens before them.
    *
    * @return a score for each completion, in order; fails with a BulkgenException of kind DATA where
    *     this row cannot be done
@@ -180,7 +193,7 @@ public final class Engine implements AutoCloseable {
    * @throws IllegalStateException on a thread of the engine
    */
   public CompletableFuture<List<Score>> score(ScoreRequest request) {
-    throw new UnsupportedOperationException("not yet");
+    return enqueue(() -> scorer.job(request));
   }
 
   /** Submits all and waits for all: the completions of each request, in the requests' order. */
@@ -271,31 +284,21 @@ public final class Engine implements AutoCloseable {
         .allMatch(token -> ends.contains(token) || stops.contains(token));
   }
 
-  private Sample sample(Job job, int index, int[] prompt) {
-    SamplingParams params = job.request().params();
+  private Sample sample(Job<Completion> job, GenerateRequest request, int index, int[] prompt) {
+    SamplingParams params = request.params();
     int room = plan.demand().maxModelLen() - prompt.length;
     int maxTokens = Math.min(params.maxTokens().orElse(room), room);
-    PhiloxRandom random = new PhiloxRandom(params.seed(), job.request().key(), index);
+    PhiloxRandom random = new PhiloxRandom(params.seed(), request.key(), index);
     return new Sample(
         job,
+        params,
         index,
         new SequenceState(sequenceIds.getAndIncrement(), prompt, maxTokens),
         new TokenSampler(params, prompt, endTokens, random),
         endTokens,
         new CompletionText(
-            detokenizer(job.request().prompt()),
-            new StopMatcher(params.stop()),
-            params.minTokens()),
-        commonTokens(job.request(), prompt));
-  }
-
-  private OptionalInt commonTokens(GenerateRequest request, int[] prompt) {
-    boolean shares = plan.demand().sharing() == PrefixSharing.AUTO;
-    int block = plan.layout().promptAlignment();
-    return request
-        .prefixes()
-        .map(prefixes -> OptionalInt.of(shares ? prefixes.add(prompt, block) : 0))
-        .orElseGet(OptionalInt::empty);
+            detokenizer(request.prompt()), new StopMatcher(params.stop()), params.minTokens()),
+        CommonPrefixes.count(request.prefixes(), prompt, plan));
   }
 
   /** An answer to messages is a text of its own; else the text goes on from the prompt's. */

@@ -1,7 +1,6 @@
 package dev.bulkgen.engine;
 
 import dev.bulkgen.backend.Backend;
-import dev.bulkgen.backend.LogitsRequest;
 import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepBatch;
 import dev.bulkgen.backend.StepOutput;
@@ -41,12 +40,12 @@ final class EngineLoop implements Runnable {
   private final Scheduler scheduler;
   private final int slots;
   private final TextThread text;
-  private final Map<SequenceState, Sample> samples = new LinkedHashMap<>();
-  private final Queue<Sample> ended = new ConcurrentLinkedQueue<>();
+  private final Map<SequenceState, JobSequence> sequences = new LinkedHashMap<>();
+  private final Queue<JobSequence> ended = new ConcurrentLinkedQueue<>();
   private final MetricsCounter counter;
 
   /** A step on its way, with what each of its sequences does. */
-  private record Submitted(StepPlan plan, List<Sample> samples, Backend.PendingStep step) {}
+  private record Submitted(StepPlan plan, List<JobSequence> sequences, Backend.PendingStep step) {}
 
   EngineLoop(RequestQueue queue, Backend backend, MemoryPlan plan, SchedulerLimits limits) {
     this.queue = queue;
@@ -107,60 +106,53 @@ final class EngineLoop implements Runnable {
   /** Keeps as many waiting as can run at once; the rest stays in the bounded queue. */
   private void takeJobs() {
     while (scheduler.waitingCount() < slots) {
-      Job job = queue.poll();
+      Job<?> job = queue.poll();
       if (job == null) {
         return;
       }
       if (!job.isDone()) {
-        for (Sample sample : job.samples()) {
-          samples.put(sample.sequence(), sample);
-          scheduler.add(sample.sequence());
+        for (JobSequence sequence : job.sequences()) {
+          sequences.put(sequence.sequence(), sequence);
+          scheduler.add(sequence.sequence());
         }
         // Whatever completes a job, somebody who cancels it too, its sequences are free then.
-        job.future().whenComplete((done, error) -> ended.addAll(job.samples()));
+        job.future().whenComplete((done, error) -> ended.addAll(job.sequences()));
       }
     }
   }
 
   /** Frees what belongs to samples that are complete, and to jobs nobody waits for any more. */
   private void dropEnded() {
-    for (Sample sample = ended.poll(); sample != null; sample = ended.poll()) {
-      scheduler.end(sample.sequence());
-      samples.remove(sample.sequence());
+    for (JobSequence next = ended.poll(); next != null; next = ended.poll()) {
+      scheduler.end(next.sequence());
+      sequences.remove(next.sequence());
     }
   }
 
   private Submitted submit(StepPlan plan) {
     List<SequenceStep> steps = new ArrayList<>(plan.sequences());
-    List<Sample> stepSamples = new ArrayList<>(plan.sequences());
+    List<JobSequence> own = new ArrayList<>(plan.sequences());
     for (SequenceState sequence : plan.decodes()) {
-      Sample sample = samples.get(sequence);
-      stepSamples.add(sample);
-      steps.add(step(sequence, sequence.nextToken(), sample, SequenceStep.Kind.DECODE));
+      own.add(sequences.get(sequence));
+      steps.add(sequences.get(sequence).step(sequence.nextToken(), SequenceStep.Kind.DECODE));
     }
     for (Part part : plan.prefills()) {
       SequenceState sequence = part.sequence();
-      Sample sample = samples.get(sequence);
-      stepSamples.add(sample);
+      own.add(sequences.get(sequence));
       int[] tokens = sequence.promptTokens(part.from(), part.to());
       SequenceStep.Kind kind =
           part.endsPrompt() ? SequenceStep.Kind.PROMPT_END : SequenceStep.Kind.PROMPT_PART;
-      steps.add(step(sequence, tokens, sample, kind));
+      steps.add(sequences.get(sequence).step(tokens, kind));
     }
     counter.begins(plan, scheduler, pools);
     Backend.PendingStep step = backend.submit(new StepBatch(steps));
     scheduler.submitted(plan);
-    return new Submitted(plan, stepSamples, step);
-  }
-
-  private static SequenceStep step(
-      SequenceState sequence, int[] tokens, Sample sample, SequenceStep.Kind kind) {
-    return new SequenceStep(sequence.cache(), tokens, sample.sampler(), LogitsRequest.NONE, kind);
+    return new Submitted(plan, own, step);
   }
 
   private boolean runsAhead(Submitted submitted) {
     return backend.isAsynchronous()
-        && submitted.samples().stream().allMatch(sample -> sample.sampler().onDevice().isPresent());
+        && submitted.sequences().stream().allMatch(JobSequence::runsAhead);
   }
 
   private void collect(Submitted submitted) {
@@ -170,12 +162,12 @@ final class EngineLoop implements Runnable {
     int drawn = 0;
     for (int i = 0; i < outputs.size(); i++) {
       int prefill = i - plan.decodes().size();
-      Sample sample = submitted.samples().get(i);
-      if (sample.sequence().phase() == Phase.ENDED) {
+      JobSequence own = submitted.sequences().get(i);
+      if (own.sequence().phase() == Phase.ENDED) {
         continue;
       }
       if (outputs.get(i) instanceof StepOutput.Failure failure) {
-        fail(sample, failure.error(), news);
+        fail(own.job(), failure.error(), news);
         continue;
       }
       if (prefill >= 0) {
@@ -183,7 +175,9 @@ final class EngineLoop implements Runnable {
       }
       if (outputs.get(i) instanceof StepOutput.Token token) {
         drawn++;
-        take(sample, token.token(), news);
+        take((Sample) own, token.token(), news);
+      } else if (outputs.get(i) instanceof StepOutput.Scored scored) {
+        take((ScoreWindow) own, plan.prefills().get(prefill), scored, news);
       }
     }
     counter.ended(plan, drawn);
@@ -191,12 +185,20 @@ final class EngineLoop implements Runnable {
     text.run(() -> news.forEach(Runnable::run));
   }
 
-  private void fail(Sample sample, BulkgenException error, List<Runnable> news) {
-    for (Sample other : sample.job().samples()) {
-      scheduler.end(other.sequence());
-      samples.remove(other.sequence());
+  private void fail(Job<?> job, BulkgenException error, List<Runnable> news) {
+    for (JobSequence each : job.sequences()) {
+      scheduler.end(each.sequence());
+      sequences.remove(each.sequence());
     }
-    news.add(() -> sample.job().fail(error));
+    news.add(() -> job.fail(error));
+  }
+
+  private void take(ScoreWindow window, Part part, StepOutput.Scored scored, List<Runnable> news) {
+    if (part.endsPrompt()) {
+      sequences.remove(window.sequence());
+    }
+    int cachedTokens = window.sequence().cachedTokens();
+    news.add(() -> window.take(part.from(), scored, cachedTokens));
   }
 
   private void take(Sample sample, int token, List<Runnable> news) {
@@ -206,7 +208,7 @@ final class EngineLoop implements Runnable {
     int cachedTokens = sequence.cachedTokens();
     if (ending.isPresent()) {
       scheduler.finish(sequence);
-      samples.remove(sequence);
+      sequences.remove(sequence);
     }
     news.add(
         () -> {
@@ -218,9 +220,9 @@ final class EngineLoop implements Runnable {
 
   private void end() {
     text.close();
-    List<Job> pending = new ArrayList<>(queue.drain());
-    samples.values().forEach(sample -> pending.add(sample.job()));
-    samples.clear();
+    List<Job<?>> pending = new ArrayList<>(queue.drain());
+    sequences.values().forEach(sequence -> pending.add(sequence.job()));
+    sequences.clear();
     try {
       queue.throwIfClosed();
     } catch (BulkgenException reason) {

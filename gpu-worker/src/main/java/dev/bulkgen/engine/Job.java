@@ -6,38 +6,40 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
-/** A request in the engine and the future of its completions, in the order of the samples. */
-final class Job {
-  private final GenerateRequest request;
-  private final CompletableFuture<List<Completion>> future = new CompletableFuture<>();
-  private final List<Sample> samples = new ArrayList<>();
-  private final Completion[] completions;
+/**
+ * A request in the engine and the future of its results, in their order.
+ *
+ * @param <R> {@link Completion} or {@link Score}
+ */
+final class Job<R> {
+  private final CompletableFuture<List<R>> future = new CompletableFuture<>();
+  private final List<JobSequence> sequences = new ArrayList<>();
+  private final R[] results;
   private int missing;
 
-  Job(GenerateRequest request) {
-    this.request = request;
-    this.missing = request.params().n();
-    this.completions = new Completion[missing];
+  /**
+   * @param results how many there will be
+   */
+  @SuppressWarnings("unchecked") // only R go in, and the array stays here
+  Job(int results) {
+    this.results = (R[]) new Object[results];
+    this.missing = results;
   }
 
-  GenerateRequest request() {
-    return request;
-  }
-
-  CompletableFuture<List<Completion>> future() {
+  CompletableFuture<List<R>> future() {
     return future;
   }
 
   /** The sequences to run. */
-  List<Sample> samples() {
-    return samples;
+  List<JobSequence> sequences() {
+    return sequences;
   }
 
-  /** Text thread only. */
-  void complete(int index, Completion completion) {
-    completions[index] = completion;
+  /** Before the job is queued, on the submitting thread; then on the text thread only. */
+  void complete(int index, R result) {
+    results[index] = result;
     if (--missing == 0) {
-      future.complete(Arrays.asList(completions));
+      future.complete(Arrays.asList(results));
     }
   }
 

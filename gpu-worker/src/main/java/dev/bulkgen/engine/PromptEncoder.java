@@ -20,6 +20,15 @@ import java.util.Optional;
  * planner can count tokens with it. Safe for use by several threads.
  */
 public final class PromptEncoder {
+
+  /** What a text is to the tokenizer. */
+  enum Form {
+    /** A text that the model's first token goes before. */
+    PLAIN,
+    /** What a chat template wrote, with all special tokens. */
+    RENDERED
+  }
+
   private final Path folder;
   private final LocalDateTime now;
   private final Tokenizer tokenizer;
@@ -79,19 +88,30 @@ public final class PromptEncoder {
     int[] ids;
     if (prompt instanceof Prompt.Tokens tokens) {
       ids = checked(tokens.ids());
-    } else if (prompt instanceof Prompt.Messages messages) {
-      ids = checked(requireTokenizer().encodeRendered(render(messages)));
     } else {
-      ids = checked(encodeText(((Prompt.Text) prompt).text()));
+      Form form = prompt instanceof Prompt.Messages ? Form.RENDERED : Form.PLAIN;
+      ids = notEmpty(encode(text(prompt), form));
     }
     return ids.length < maxModelLen ? ids : cut(ids, params);
   }
 
-  private int[] encodeText(String text) {
+  /** The text of a prompt that is text or messages. */
+  String text(Prompt prompt) {
+    requireTokenizer();
+    if (prompt instanceof Prompt.Messages messages) {
+      return render(messages);
+    }
+    String text = ((Prompt.Text) prompt).text();
     if (text == null || text.isEmpty()) {
       throw BulkgenException.of(ErrorCode.PROMPT_EMPTY, "the prompt is empty");
     }
-    return requireTokenizer().encodePrompt(text);
+    return text;
+  }
+
+  /** The token ids of a text, all of the model's vocabulary; may be none. */
+  int[] encode(String text, Form form) {
+    Tokenizer known = requireTokenizer();
+    return inVocabulary(form == Form.PLAIN ? known.encodePrompt(text) : known.encodeRendered(text));
   }
 
   private String render(Prompt.Messages prompt) {
@@ -136,10 +156,19 @@ public final class PromptEncoder {
     return tokenizer;
   }
 
-  private int[] checked(int[] ids) {
+  /** A copy of token ids, at least one, all of the model's vocabulary. */
+  int[] checked(int[] ids) {
+    return inVocabulary(notEmpty(ids)).clone();
+  }
+
+  private static int[] notEmpty(int[] ids) {
     if (ids == null || ids.length == 0) {
       throw BulkgenException.of(ErrorCode.PROMPT_EMPTY, "the prompt has no tokens");
     }
+    return ids;
+  }
+
+  private int[] inVocabulary(int[] ids) {
     for (int i = 0; i < ids.length; i++) {
       if (ids[i] < 0 || ids[i] >= vocabSize) {
         throw BulkgenException.of(
@@ -150,22 +179,32 @@ public final class PromptEncoder {
             vocabSize - 1);
       }
     }
-    return ids.clone();
+    return ids;
   }
 
   private int[] cut(int[] ids, SamplingParams params) {
+    int room = Math.max(1, Math.min(params.maxTokens().orElse(maxModelLen), maxModelLen / 2));
+    int kept = maxModelLen - room;
+    return overflow == PromptOverflow.KEEP_START
+        ? Arrays.copyOf(ids, kept)
+        : keepEnd(ids, kept, "the prompt has");
+  }
+
+  /**
+   * The last {@code kept} ids, but for a beginning-of-sequence token, which is never cut away.
+   *
+   * @param what begins the message where nothing may be cut, such as {@code the prompt has}
+   * @throws BulkgenException PROMPT_TOO_LONG where the overflow setting is an error
+   */
+  int[] keepEnd(int[] ids, int kept, String what) {
     if (overflow == PromptOverflow.ERROR) {
       throw BulkgenException.of(
           ErrorCode.PROMPT_TOO_LONG,
-          "the prompt has %d tokens, max-model-len is %d; shorten it, or set prompt-overflow to"
-              + " keep-end or keep-start",
+          "%s %d tokens, max-model-len is %d; shorten it, or set prompt-overflow to keep-end or"
+              + " keep-start",
+          what,
           ids.length,
           maxModelLen);
-    }
-    int room = Math.max(1, Math.min(params.maxTokens().orElse(maxModelLen), maxModelLen / 2));
-    int kept = maxModelLen - room;
-    if (overflow == PromptOverflow.KEEP_START) {
-      return Arrays.copyOf(ids, kept);
     }
     int[] end = Arrays.copyOfRange(ids, ids.length - kept, ids.length);
     if (tokenizer != null && tokenizer.bosId().isPresent()) {

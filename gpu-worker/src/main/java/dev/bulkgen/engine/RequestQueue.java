@@ -20,7 +20,7 @@ final class RequestQueue {
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition notFull = lock.newCondition();
   private final Condition notEmpty = lock.newCondition();
-  private final Map<Thread, Deque<Job>> lines = new LinkedHashMap<>(); // next in turn first
+  private final Map<Thread, Deque<Job<?>>> lines = new LinkedHashMap<>(); // next in turn first
   private final int capacity;
   private int size;
   private BulkgenException closedBy;
@@ -35,7 +35,7 @@ final class RequestQueue {
    * @throws BulkgenException the reason for closing if the queue is closed; QUEUE_CLOSED if the
    *     thread is interrupted, which stays interrupted
    */
-  void put(Job job) {
+  void put(Job<?> job) {
     lock.lock();
     try {
       while (closedBy == null && isFull(Thread.currentThread())) {
@@ -56,7 +56,7 @@ final class RequestQueue {
 
   /** A thread without a line always finds a place: the others' shares shrink, not theirs it has. */
   private boolean isFull(Thread thread) {
-    Deque<Job> line = lines.get(thread);
+    Deque<Job<?>> line = lines.get(thread);
     return line != null && line.size() >= Math.max(1, capacity / lines.size());
   }
 
@@ -75,17 +75,17 @@ final class RequestQueue {
   }
 
   /** The oldest job of the line whose turn it is; null if there is none. */
-  Job poll() {
+  Job<?> poll() {
     lock.lock();
     try {
       if (lines.isEmpty()) {
         return null;
       }
-      Map.Entry<Thread, Deque<Job>> first = lines.entrySet().iterator().next();
+      Map.Entry<Thread, Deque<Job<?>>> first = lines.entrySet().iterator().next();
       Thread thread = first.getKey();
-      Deque<Job> line = first.getValue();
+      Deque<Job<?>> line = first.getValue();
       lines.remove(thread);
-      Job job = line.poll();
+      Job<?> job = line.poll();
       if (!line.isEmpty()) {
         lines.put(thread, line);
       }
@@ -142,10 +142,10 @@ final class RequestQueue {
   }
 
   /** Takes all jobs out. */
-  List<Job> drain() {
+  List<Job<?>> drain() {
     lock.lock();
     try {
-      List<Job> all = new ArrayList<>();
+      List<Job<?>> all = new ArrayList<>();
       lines.values().forEach(all::addAll);
       lines.clear();
       size = 0;

@@ -1,5 +1,7 @@
 package dev.bulkgen.engine;
 
+import dev.bulkgen.backend.LogitsRequest;
+import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.sampling.Sampler;
 import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.schedule.SequenceState;
@@ -12,8 +14,9 @@ import java.util.Set;
  * One sample of a job: its sequence and sampler, which are the engine thread's, and its tokens and
  * text, which are the text thread's.
  */
-final class Sample {
-  private final Job job;
+final class Sample implements JobSequence {
+  private final Job<Completion> job;
+  private final SamplingParams params;
   private final int index;
   private final SequenceState sequence;
   private final Sampler sampler;
@@ -31,7 +34,8 @@ final class Sample {
    * @param commonTokens of the prompt, where they are told instead of those really saved
    */
   Sample(
-      Job job,
+      Job<Completion> job,
+      SamplingParams params,
       int index,
       SequenceState sequence,
       Sampler sampler,
@@ -39,6 +43,7 @@ final class Sample {
       CompletionText text,
       OptionalInt commonTokens) {
     this.job = job;
+    this.params = params;
     this.index = index;
     this.sequence = sequence;
     this.sampler = sampler;
@@ -47,21 +52,28 @@ final class Sample {
     this.commonTokens = commonTokens;
   }
 
-  Job job() {
+  @Override
+  public Job<Completion> job() {
     return job;
   }
 
-  SequenceState sequence() {
+  @Override
+  public SequenceState sequence() {
     return sequence;
   }
 
-  Sampler sampler() {
-    return sampler;
+  @Override
+  public SequenceStep step(int[] fed, SequenceStep.Kind kind) {
+    return new SequenceStep(sequence.cache(), fed, sampler, LogitsRequest.NONE, kind);
+  }
+
+  @Override
+  public boolean runsAhead() {
+    return sampler.onDevice().isPresent();
   }
 
   /** Whether {@code token}, which the sequence already counts, is its last; engine thread. */
   Optional<Ending> ending(int token) {
-    SamplingParams params = job.request().params();
     if (!params.ignoreEos() && endTokens.contains(token)) {
       return Optional.of(new Ending(FinishReason.STOP, null));
     }

@@ -15,7 +15,9 @@ import java.util.Optional;
  * <p>What is scored of a row: text after a text prompt is tokenized together with it, and white
  * space at the prompt's end goes to the completion; the completion's tokens are those beyond as
  * many as the prompt alone has. Text after messages is tokenized together with what the chat
- * template makes of them, in the same way. Token ids stand beside each other as they are.
+ * template makes of them, in the same way, but no white space moves. Token ids stand behind a
+ * prompt of any form as they are; behind token ids stand only token ids. A whole text stands behind
+ * the beginning-of-sequence token, or, for a model without one, its end token.
  *
  * @param key of the row, for messages
  * @param prompt an empty text or no token ids: completions are whole texts, every token of which is

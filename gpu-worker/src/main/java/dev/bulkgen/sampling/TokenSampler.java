@@ -1,7 +1,5 @@
 package dev.bulkgen.sampling;
 
-import dev.bulkgen.error.BulkgenException;
-import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.tensor.ExactMath;
 import java.util.Arrays;
 import java.util.Optional;
@@ -76,7 +74,7 @@ public final class TokenSampler implements Sampler {
   @Override
   public int sample(float[] logits, int offset, int vocabSize) {
     penalize(logits, offset, vocabSize);
-    int best = largest(logits, offset, vocabSize);
+    int best = LogProbs.largest(logits, offset, vocabSize);
     int token = params.isGreedy() ? best : draw(logits, offset, vocabSize, logits[offset + best]);
     accept(token);
     return token;
@@ -140,32 +138,6 @@ public final class TokenSampler implements Sampler {
           // Fused, because device compilers fuse where they are not told.
           logits[offset + token] = Math.fma(-frequency, count, logit) - (count > 0 ? presence : 0);
         });
-  }
-
-  private static int largest(float[] logits, int offset, int vocabSize) {
-    int best = 0;
-    float max = Float.NEGATIVE_INFINITY;
-    for (int i = 0; i < vocabSize; i++) {
-      float logit = logits[offset + i];
-      if (logit > max) {
-        max = logit;
-        best = i;
-      } else if (Float.isNaN(logit)) {
-        throw numericFailure("the logit of token %d is NaN", i);
-      }
-    }
-    if (Float.isInfinite(max)) {
-      throw numericFailure(
-          "the largest of %d logits is %s", vocabSize, max > 0 ? "infinite" : "-infinity");
-    }
-    return best;
-  }
-
-  private static BulkgenException numericFailure(String format, Object... arguments) {
-    return BulkgenException.of(
-        ErrorCode.NUMERIC_FAILURE,
-        format + "; the model's numbers overflow on this prompt: check the weights, or shorten it",
-        arguments);
   }
 
   private int draw(float[] logits, int offset, int vocabSize, float max) {

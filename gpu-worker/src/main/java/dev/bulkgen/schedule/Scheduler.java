@@ -74,7 +74,9 @@ public final class Scheduler {
                   pools.staging().total()));
     }
     sequence.wait(
-        limits.sharesPrefixes() ? prefixes.enter(sequence.prompt()) : PrefixIndex.unshared(),
+        limits.sharesPrefixes()
+            ? prefixes.enter(sequence.prompt(), sequence.firstNeeded())
+            : PrefixIndex.unshared(),
         layout.pagesPerLayer(sequence.longest()));
     waiting.add(sequence);
   }
@@ -335,13 +337,16 @@ public final class Scheduler {
     plan.prefills().forEach(part -> part.sequence().submitted(part.tokens(), part.endsPrompt()));
   }
 
-  /** The step that fed a part of a prompt is done; others can build on it. */
+  /** The step that fed a part of a prompt is done; others can build on it. A scored one may end. */
   public void fed(Part part) {
     SequenceState sequence = part.sequence();
     if (sequence.phase() == Phase.RUNNING) {
       prefixes.fed(sequence.path(), sequence.cache(), part.to());
       if (part.endsPrompt()) {
         prefixes.promptEnded(sequence.path(), sequence.cache(), sequence.promptLength());
+        if (sequence.isScored()) {
+          end(sequence);
+        }
       }
     }
   }

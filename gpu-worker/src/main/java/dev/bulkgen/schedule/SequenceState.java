@@ -5,9 +5,9 @@ import dev.bulkgen.cache.SequenceCache;
 import java.util.Arrays;
 
 /**
- * One prompt with one sample in flight: how far its tokens are, its share of the cache, and where
- * it stands. A token counts as drawn from the moment its step is submitted; what it is becomes
- * known when the step has been waited for.
+ * One prompt with one sample in flight, or one that is scored and draws nothing: how far its tokens
+ * are, its share of the cache, and where it stands. A token counts as drawn from the moment its
+ * step is submitted; what it is becomes known when the step has been waited for.
  */
 public final class SequenceState {
   /** WAITING → RUNNING ⇄ SWAPPED → ENDED; any may end at once. */
@@ -21,6 +21,7 @@ public final class SequenceState {
   private final long id;
   private final int[] prompt;
   private final int maxTokens;
+  private final int firstNeeded;
   private int known;
   private int unknown;
   private int newest;
@@ -36,13 +37,30 @@ public final class SequenceState {
    * @param maxTokens most tokens that will be generated, at least 1
    */
   public SequenceState(long id, int[] prompt, int maxTokens) {
-    if (prompt.length == 0 || maxTokens < 1) {
+    this(id, prompt, maxTokens, prompt.length - 1);
+    if (maxTokens < 1) {
+      throw new IllegalArgumentException("sequence " + id + ": at most " + maxTokens + " tokens");
+    }
+  }
+
+  private SequenceState(long id, int[] prompt, int maxTokens, int firstNeeded) {
+    if (firstNeeded < 0 || firstNeeded >= prompt.length) {
       throw new IllegalArgumentException(
-          "sequence " + id + ": " + prompt.length + " prompt tokens, at most " + maxTokens);
+          "sequence " + id + ": token " + firstNeeded + " of " + prompt.length + " is needed");
     }
     this.id = id;
     this.prompt = prompt;
     this.maxTokens = maxTokens;
+    this.firstNeeded = firstNeeded;
+  }
+
+  /**
+   * A prompt that is scored: it ends with its last part.
+   *
+   * @param firstScored the first of its tokens whose logits are needed
+   */
+  public static SequenceState scored(long id, int[] prompt, int firstScored) {
+    return new SequenceState(id, prompt, 0, firstScored);
   }
 
   public long id() {
@@ -113,6 +131,15 @@ public final class SequenceState {
     return prompt;
   }
 
+  /** The first token of the prompt whose logits are needed; those before it can be shared. */
+  int firstNeeded() {
+    return firstNeeded;
+  }
+
+  boolean isScored() {
+    return maxTokens == 0;
+  }
+
   PrefixIndex.Path path() {
     return path;
   }
@@ -138,7 +165,11 @@ public final class SequenceState {
     cache = share;
   }
 
-  /** A step that feeds {@code tokens} is on its way. */
+  /**
+   * A step that feeds {@code tokens} is on its way.
+   *
+   * @param draws whether a token, or the end of a scored prompt, is to come of it
+   */
   void submitted(int tokens, boolean draws) {
     cache.advance(tokens);
     unknown += draws ? 1 : 0;

@@ -19,7 +19,7 @@ public record StepPlan(
 
   /** Prompt tokens {@code [from, to)} of a sequence. */
   public record Part(SequenceState sequence, int from, int to) {
-    /** Whether the prompt ends with it, and a token is drawn. */
+    /** Whether the prompt ends with it, and a token is drawn unless it is scored. */
     public boolean endsPrompt() {
       return to == sequence.promptLength();
     }

@@ -61,6 +61,18 @@ public final class ExactMath {
     -0.00611318880692f, 0.02101007848978f, -0.05385407060385f, 0.13332794606686f, -0.3333332836628f
   };
 
+  public static final double LN2 = 0x1.62e42fefa39efp-1;
+
+  /** The first bits of √½: {@link #log} takes powers of two out until √½ to √2 is left. */
+  private static final long LOG_SPLIT_BITS = 0x3FE6A09E00000000L;
+
+  private static final int DOUBLE_MANTISSA_BITS = 52;
+
+  /** Of artanh(s) / s in s²: 1/15 ... 1/3; what is left out is below 1e-13 of the logarithm. */
+  private static final double[] ARTANH_SERIES = {
+    1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3
+  };
+
   private ExactMath() {}
 
   /** Coefficients of erf(x) / x in x², on [0, 1], highest power first. */
@@ -130,6 +142,24 @@ public final class ExactMath {
   /** x / (1 + e^−x). */
   public static float silu(float x) {
     return x / (1f + exp(-x));
+  }
+
+  /**
+   * The natural logarithm of a normal positive number within 1e-13 of itself: ln m + e · ln 2, with
+   * ln m = 2 artanh((m − 1) / (m + 1)).
+   */
+  public static double log(double x) {
+    long bits = Double.doubleToRawLongBits(x);
+    long exponent = bits - LOG_SPLIT_BITS >> DOUBLE_MANTISSA_BITS;
+    double m = Double.longBitsToDouble(bits - (exponent << DOUBLE_MANTISSA_BITS));
+    double s = (m - 1) / (m + 1);
+    double square = s * s;
+    double p = ARTANH_SERIES[0];
+    for (int i = 1; i < ARTANH_SERIES.length; i++) {
+      p = Math.fma(p, square, ARTANH_SERIES[i]);
+    }
+    double twice = s + s;
+    return Math.fma((double) exponent, LN2, Math.fma(twice * square, p, twice));
   }
 
   private static float polynomial(float[] coefficients, float x) {

@@ -169,16 +169,20 @@ public final class BackendSession implements AutoCloseable {
 
   /** Starts a step; lengths are then those after it. */
   public Backend.PendingStep submit(List<Feed> feeds) {
-    List<SequenceStep> steps = new ArrayList<>();
-    for (Feed feed : feeds) {
-      SequenceStep step =
-          new SequenceStep(feed.cache, feed.tokens, feed.sampler, feed.logits, feed.kind);
-      if (feed.kind == Kind.PROMPT_PART && !layout.isExact()) {
-        stage(feed.cache, step.lengthAfter());
+    return submitSteps(
+        feeds.stream()
+            .map(f -> new SequenceStep(f.cache, f.tokens, f.sampler, f.logits, f.kind))
+            .toList());
+  }
+
+  /** Starts a step, whose pages are taken here; lengths are then those after it. */
+  public Backend.PendingStep submitSteps(List<SequenceStep> steps) {
+    for (SequenceStep step : steps) {
+      if (step.kind() == Kind.PROMPT_PART && !layout.isExact()) {
+        stage(step.cache(), step.lengthAfter());
       } else {
-        pool.grow(feed.cache.pages(), layout.pagesPerLayer(step.lengthAfter()));
+        pool.grow(step.cache().pages(), layout.pagesPerLayer(step.lengthAfter()));
       }
-      steps.add(step);
     }
     Backend.PendingStep pending = backend.submit(new StepBatch(steps));
     for (SequenceStep step : steps) {

@@ -79,6 +79,40 @@ abstract class AbstractTestSameBytes {
     return expected;
   }
 
+  /** Scores, in whatever order rows come, beside rows that generate. */
+  @ParameterizedTest
+  @MethodSource("policies")
+  void testOneSetOfScoresForEachRow(CachePolicy policy) {
+    EngineGrid engines = new EngineGrid(policy, opener());
+    List<ScoreRequest> rows = EngineGrid.scoreRows(rows());
+    Map<String, String> expected = new HashMap<>();
+    try (Engine engine = engines.open(new Point(1, 0, PrefixSharing.OFF, EngineGrid.LONGEST))) {
+      for (ScoreRequest row : rows) {
+        expected.put(row.key(), EngineGrid.scoreBytes(engine.score(row).join()));
+      }
+      assertEquals(0, engine.metrics().cachedTokens());
+    }
+    Random random = new Random(8);
+    long cached = 0;
+    for (Point point : grid()) {
+      Collections.shuffle(rows, random);
+      try (Engine engine = engines.open(point)) {
+        CompletableFuture<List<Completion>> beside =
+            engine.submit(EngineGrid.rows(1, 4, tokens()).get(0));
+        List<CompletableFuture<List<Score>>> scores = rows.stream().map(engine::score).toList();
+        for (int i = 0; i < rows.size(); i++) {
+          String bytes = EngineGrid.scoreBytes(scores.get(i).join());
+          String key = rows.get(i).key();
+          assertEquals(expected.get(key), bytes, () -> key + " at " + point);
+        }
+        assertEquals(4, beside.join().size());
+        cached += engine.metrics().cachedTokens();
+        assertEquals(1, engine.generateAll(List.of(EngineGrid.longest())).size(), "pages are back");
+      }
+    }
+    assertTrue(cached > 0, "some beginnings were shared");
+  }
+
   /** Random points, orders and cancellations; a failure prints the seed that repeats it. */
   @ParameterizedTest
   @MethodSource("policies")

@@ -132,6 +132,43 @@ final class EngineGrid {
     return rows;
   }
 
+  /**
+   * Rows to score: prompts that begin alike in threes, with completions of 1 to 40 tokens, and
+   * whole texts longer than the model.
+   */
+  static List<ScoreRequest> scoreRows(int count) {
+    List<ScoreRequest> rows = new ArrayList<>();
+    Random random = new Random(12);
+    int[][] beginnings = {tokens(random, 70), tokens(random, 130), {}};
+    for (int i = 0; i < count; i++) {
+      int[] own = tokens(random, 1 + random.nextInt(30));
+      int[] prompt =
+          IntStream.concat(Arrays.stream(beginnings[i % 3]), Arrays.stream(own)).toArray();
+      boolean isWhole = i % 4 == 3;
+      List<Prompt> completions = new ArrayList<>();
+      for (int c = isWhole ? 1 : 3; c > 0; c--) {
+        int length = isWhole ? LONGEST + random.nextInt(LONGEST) : 1 + random.nextInt(40);
+        completions.add(new Prompt.Tokens(tokens(random, length)));
+      }
+      Prompt before = new Prompt.Tokens(isWhole ? new int[0] : prompt);
+      rows.add(new ScoreRequest("score-" + i, before, completions));
+    }
+    return rows;
+  }
+
+  /** All of a row's scores that must never differ. */
+  static String scoreBytes(List<Score> scores) {
+    StringBuilder text = new StringBuilder();
+    for (Score score : scores) {
+      text.append(score.logLikelihood())
+          .append(Arrays.toString(score.logProbs()))
+          .append(Arrays.toString(score.tokenIds()))
+          .append(score.isGreedy())
+          .append(score.usage().promptTokens());
+    }
+    return text.toString();
+  }
+
   /** Needs every page of an engine but the spare ones. */
   static GenerateRequest longest() {
     int[] prompt = tokens(new Random(3), LONGEST - 2);

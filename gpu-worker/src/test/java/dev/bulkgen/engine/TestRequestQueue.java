@@ -4,9 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 
-import dev.bulkgen.sampling.SamplingParams;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -15,9 +16,12 @@ import org.junit.jupiter.api.Timeout;
 class TestRequestQueue {
   private final RequestQueue queue = new RequestQueue(8);
 
-  private static Job job(String key) {
-    return new Job(
-        new GenerateRequest(key, new Prompt.Tokens(new int[] {1}), SamplingParams.GREEDY));
+  private final Map<Job<?>, String> names = new ConcurrentHashMap<>();
+
+  private Job<?> job(String name) {
+    Job<?> job = new Job<Completion>(1);
+    names.put(job, name);
+    return job;
   }
 
   private Thread submit(String name, int count) {
@@ -41,8 +45,8 @@ class TestRequestQueue {
 
   @Test
   void testOneThreadsJobsKeepTheirOrder() {
-    Job first = job("a");
-    Job second = job("b");
+    Job<?> first = job("a");
+    Job<?> second = job("b");
     queue.put(first);
     queue.put(second);
     assertEquals(2, queue.size());
@@ -59,7 +63,7 @@ class TestRequestQueue {
     modest.join();
     List<String> served = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
-      served.add(queue.poll().request().key());
+      served.add(names.get(queue.poll()));
     }
     assertEquals(List.of("greedy0", "modest0", "greedy1", "modest1", "greedy2", "modest2"), served);
     while (greedy.isAlive()) {
@@ -75,7 +79,7 @@ class TestRequestQueue {
     Thread second = submit("second", 100);
     awaitBlocked(second);
     assertEquals(8 + 4, queue.size(), "the first came alone, the second gets its half");
-    List<Job> all = queue.drain();
+    List<Job<?>> all = queue.drain();
     assertEquals(12, all.size());
     while (first.isAlive() || second.isAlive()) {
       queue.drain();

@@ -139,7 +139,11 @@ class TestRandomStreams {
         int most = 1 + random.nextInt(random.nextInt(2) == 0 ? 300 : 30);
         int[] prompt = prompt(own);
         for (int n = random.nextInt(5) == 0 ? 3 : 1; n > 0; n--) {
-          SequenceState sequence = new SequenceState(all.size(), prompt, most);
+          boolean isScored = random.nextInt(4) == 0;
+          SequenceState sequence =
+              isScored
+                  ? SequenceState.scored(all.size(), prompt, random.nextInt(prompt.length))
+                  : new SequenceState(all.size(), prompt, most);
           goal.put(sequence, random.nextBoolean() ? most : 1 + random.nextInt(most));
           all.add(sequence);
           scheduler.add(sequence);
@@ -170,6 +174,7 @@ class TestRandomStreams {
         SequenceState sequence = part.sequence();
         assertEquals(sequence.cache().length(), part.from());
         assertEquals(0, part.from() % layout.promptAlignment());
+        assertTrue(sequence.cachedTokens() <= sequence.firstNeeded(), "rows needed are fed");
         boolean begins = !fed.containsKey(sequence);
         assertNoneOvertaken(sequence);
         shared += begins && part.from() > 0 ? 1 : 0;
@@ -222,7 +227,12 @@ class TestRandomStreams {
       for (Part part : plan.prefills()) {
         if (part.sequence().phase() != Phase.ENDED) {
           scheduler.fed(part);
-          draw(part.sequence(), part.endsPrompt());
+          if (part.sequence().isScored()) {
+            boolean hasEnded = part.sequence().phase() == Phase.ENDED;
+            assertEquals(part.endsPrompt(), hasEnded, "scored prompts end with their last part");
+          } else {
+            draw(part.sequence(), part.endsPrompt());
+          }
         }
       }
       plan.decodes().forEach(sequence -> draw(sequence, true));

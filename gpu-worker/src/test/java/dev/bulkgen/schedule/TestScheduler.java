@@ -291,6 +291,47 @@ class TestScheduler {
   }
 
   @Test
+  void testAScoredPromptEndsWithItsLastPart() {
+    SchedulerPools pools = pools(20, 0, 0);
+    Scheduler scheduler = scheduler(pools, 2, 64, 0);
+    SequenceState scored = SequenceState.scored(0, IntStream.range(0, 100).toArray(), 7);
+    scheduler.add(scored);
+    StepPlan first = scheduler.plan();
+    scheduler.submitted(first);
+    StepPlan second = scheduler.plan();
+    assertEquals(List.of(new Part(scored, 64, 100)), second.prefills());
+    scheduler.submitted(second);
+    assertTrue(scheduler.plan().isEmpty(), "all of it is on its way");
+    scheduler.fed(first.prefills().get(0));
+    assertSame(Phase.RUNNING, scored.phase());
+    scheduler.fed(second.prefills().get(0));
+    assertSame(Phase.ENDED, scored.phase());
+    assertTrue(scheduler.isIdle());
+    assertEquals(20, pools.pages().available());
+  }
+
+  /** What is shared is never fed, and only rows that are fed can be scored. */
+  @Test
+  void testAScoredPromptSharesUpToItsFirstScoredToken() {
+    Scheduler scheduler = scheduler(pools(100, 0, 0), 10, 1000, 0);
+    int[] prompt = IntStream.range(0, 120).toArray();
+    scheduler.add(sequence(0, prompt, 5));
+    scheduler.add(sequence(1, prompt, 5));
+    step(scheduler); // what two want is kept
+    for (int firstScored : new int[] {31, 32, 95, 96, 119}) {
+      SequenceState scored = SequenceState.scored(2, prompt, firstScored);
+      scheduler.add(scored);
+      StepPlan plan = scheduler.plan();
+      scheduler.submitted(plan);
+      Part part = plan.prefills().get(0);
+      assertEquals(firstScored / 32 * 32, part.from());
+      assertEquals(part.from(), scored.cachedTokens());
+      scheduler.fed(part);
+      plan.decodes().forEach(sequence -> scheduler.drew(sequence, 7));
+    }
+  }
+
+  @Test
   void testABatchThatWasFullIsFilledSeveralAtATime() {
     SchedulerLimits limits = new SchedulerLimits(10, 1000, 0, 0.8, 1, false);
     Scheduler scheduler = new Scheduler(FP16, pools(1000, 0, 0), limits);

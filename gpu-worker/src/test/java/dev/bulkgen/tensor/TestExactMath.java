@@ -26,6 +26,19 @@ class TestExactMath {
   }
 
   @Test
+  void logIsWithinTenToTheMinusThirteen() {
+    for (double x = 1e-20; x < 1e20; x *= 1.0037) {
+      double exact = Math.log(x);
+      assertEquals(exact, ExactMath.log(x), 1e-13 * Math.abs(exact), "log(" + x + ")");
+    }
+    for (double above = 1e-15; above < 0.5; above *= 1.7) {
+      double x = 1 + above;
+      assertEquals(Math.log1p(x - 1), ExactMath.log(x), 1e-13 * (x - 1), "log(" + x + ")");
+    }
+    assertEquals(0, ExactMath.log(1));
+  }
+
+  @Test
   void erfIsWithinTwoTenMillionths() {
     for (float x = -6f; x < 6f; x += 0.0037f) {
       assertEquals(erfSeries(x), ExactMath.erf(x), 2e-7, "erf(" + x + ")");

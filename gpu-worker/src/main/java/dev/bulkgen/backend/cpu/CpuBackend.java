@@ -13,6 +13,7 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelConfig;
 import dev.bulkgen.model.ModelWeights;
+import dev.bulkgen.sampling.LogProbs;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Supplier;
@@ -138,18 +139,22 @@ public final class CpuBackend implements Backend {
       }
       outputs[s] = failed == null ? null : new StepOutput.Failure(failed);
     }
-    sample(rows, outputs);
+    choose(rows, outputs);
     StepOutput output = new StepOutput(List.of(outputs));
     drawn.keep(batch, output);
     return output;
   }
 
-  private void sample(StepRows rows, StepOutput.SequenceOutput[] outputs) {
+  /** Draws and scores, so many rows at a time as there is room for logits. */
+  private void choose(StepRows rows, StepOutput.SequenceOutput[] outputs) {
     float[][][] wanted = new float[outputs.length][][]; // [sequences][rows][vocabSize]
     for (int s = 0; s < outputs.length; s++) {
       SequenceStep sequence = rows.sequences.get(s);
       wanted[s] = new float[sequence.logits() == LogitsRequest.NONE ? 0 : rows.rowCount[s]][];
-      if (outputs[s] == null && sequence.kind() == SequenceStep.Kind.PROMPT_PART) {
+      int targets = sequence.targets().length;
+      if (outputs[s] == null && targets > 0) {
+        outputs[s] = new StepOutput.Scored(new float[targets], new int[targets]);
+      } else if (outputs[s] == null && !sequence.draws()) {
         outputs[s] = new StepOutput.Fed(wanted[s]);
       }
     }
@@ -160,14 +165,24 @@ public final class CpuBackend implements Backend {
       team.run(
           count,
           (task, worker) ->
-              sampleRow(rows, start + task, task * shape.logitStride(), wanted, outputs));
+              chooseRow(rows, start + task, task * shape.logitStride(), wanted, outputs));
+    }
+    for (int s = 0; s < outputs.length; s++) {
+      if (outputs[s] instanceof StepOutput.Scored scored) {
+        outputs[s] = scored.orFailure(rows.sequences.get(s));
+      }
     }
   }
 
-  private void sampleRow(
+  private void chooseRow(
       StepRows rows, int row, int at, float[][][] wanted, StepOutput.SequenceOutput[] outputs) {
     int s = rows.sequenceOf[row];
     float[] logits = workspace.logits;
+    if (outputs[s] instanceof StepOutput.Scored scored) {
+      int index = row - rows.firstRow[s];
+      scoreRow(at, rows.sequences.get(s).targets()[index], scored, index);
+      return;
+    }
     if (wanted[s].length > 0) {
       wanted[s][row - rows.firstRow[s]] = Arrays.copyOfRange(logits, at, at + model.vocabSize());
     }
@@ -182,6 +197,19 @@ public final class CpuBackend implements Backend {
         throw e;
       }
       outputs[s] = new StepOutput.Failure(e);
+    }
+  }
+
+  private void scoreRow(int at, int target, StepOutput.Scored scored, int index) {
+    try {
+      LogProbs logProbs = LogProbs.of(workspace.logits, at, model.vocabSize());
+      scored.likeliest()[index] = logProbs.likeliest();
+      scored.logProbs()[index] = logProbs.of(workspace.logits[at + target]);
+    } catch (BulkgenException e) {
+      if (e.code() != ErrorCode.NUMERIC_FAILURE) {
+        throw e;
+      }
+      scored.likeliest()[index] = StepOutput.NO_TOKEN;
     }
   }
 

@@ -125,8 +125,9 @@ final class StepRows {
     if (sequence.logits() == LogitsRequest.ALL) {
       return true;
     }
-    boolean draws = sequence.kind() != SequenceStep.Kind.PROMPT_PART;
-    return row == lastRow(sequenceOf[row]) && (draws || sequence.logits() == LogitsRequest.LAST);
+    int last = lastRow(sequenceOf[row]);
+    boolean isLast = row == last && (sequence.draws() || sequence.logits() == LogitsRequest.LAST);
+    return isLast || row > last - sequence.targets().length;
   }
 
   /** Only the rows {@code kept}, ascending; rows of a sequence stay neighbours. */

@@ -30,6 +30,9 @@ record CudaShape(
   /** Rows whose logits are computed together. */
   private static final int LOGIT_ROWS = 256;
 
+  /** So many rows of a head's product cost little more than one. */
+  private static final int SCORED_ROWS = 64;
+
   private static final int DEPTH_STEP = 64;
   private static final int HALF = 2;
 
@@ -110,8 +113,10 @@ record CudaShape(
     return Math.max(Math.min(ROW_BLOCK, capacity.prefillTokens()), capacity.slots());
   }
 
+  /** For a draw of all sequences; for prompts that are scored no fewer than pay. */
   int logitRows() {
-    return Math.min(LOGIT_ROWS, Math.max(capacity.slots(), 1));
+    int scored = Math.min(SCORED_ROWS, capacity.prefillTokens());
+    return Math.min(LOGIT_ROWS, Math.max(capacity.slots(), scored));
   }
 
   int hiddenStride() {
@@ -242,6 +247,11 @@ record CudaShape(
     return (long) Integer.BYTES * capacity.slots();
   }
 
+  /** What every prompt token is scored by: one number, of two. */
+  long scoreBytes() {
+    return (long) Float.BYTES * capacity.prefillTokens();
+  }
+
   long pageBytes() {
     return (long) capacity.pages() * layout.pageBytes();
   }
@@ -322,6 +332,7 @@ record CudaShape(
         + stagingTableBytes()
         + countBytes()
         + drawnBytes()
+        + 2 * scoreBytes()
         + hiddenBytes()
         + brokenBytes()
         + qkvBytes()

@@ -17,6 +17,8 @@ final class CudaWorkspace implements AutoCloseable {
   final DeviceMemory stagingTable; // int [slots][layers][maxStagingPages]
   final DeviceMemory counts; // uint16 [slots][vocabulary]
   final DeviceMemory drawn; // int [slots], the token that was drawn last
+  final DeviceMemory likeliest; // int [prefillTokens], of rows that are scored
+  final DeviceMemory logProbs; // float [prefillTokens], of their targets
   final DeviceMemory hidden; // float [maxRows][hiddenStride], the residual stream
   final DeviceMemory broken; // int [maxRows], 1 where a row is no longer finite
   final DeviceMemory qkv; // float [blockRows][qkvStride]
@@ -47,6 +49,8 @@ final class CudaWorkspace implements AutoCloseable {
       stagingTable = memory.device(shape.stagingTableBytes(), "table of staging pages");
       counts = memory.device(shape.countBytes(), "token counts");
       drawn = memory.device(shape.drawnBytes(), "next tokens");
+      likeliest = memory.device(shape.scoreBytes(), "likeliest tokens");
+      logProbs = memory.device(shape.scoreBytes(), "log-probabilities");
       hidden = memory.device(shape.hiddenBytes(), "residual stream");
       broken = memory.device(shape.brokenBytes(), "finite flags");
       qkv = memory.device(shape.qkvBytes(), "queries, keys and values");

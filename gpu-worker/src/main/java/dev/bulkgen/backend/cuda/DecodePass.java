@@ -119,7 +119,7 @@ final class DecodePass implements AutoCloseable {
     List<SequenceOutput> outputs = new ArrayList<>();
     for (int row = 0; row < rows.count; row++) {
       int token = chosen.token(row, sequences.get(row), results);
-      boolean isBroken = results.isDecodeBroken(row) || token == SamplingKernels.NO_TOKEN;
+      boolean isBroken = results.isDecodeBroken(row) || token == StepOutput.NO_TOKEN;
       outputs.add(
           isBroken
               ? new StepOutput.Failure(StepCheck.notFinite(rows.positions[row]))

@@ -1,6 +1,7 @@
 package dev.bulkgen.backend.cuda;
 
 import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.kernels.Catalogue;
@@ -40,7 +41,9 @@ final class DeviceSampler implements AutoCloseable {
     try {
       rows = memory.device((long) most * rowBytes, "sampling of rows");
       heldBack = memory.device(heldBackBytes, "held-back tokens");
-      // A step of prompts and decoding rows, and the one before it, whole.
+      // A step of prompts and decoding rows, and the one before it, whole. Rows to score may be
+      // more;
+      // the host then waits for the device, which has enough to do.
       int count = 2 * (shape.capacity().slots() / most + 2);
       long bytes = rows.bytes() + heldBackBytes;
       buffers = new UploadBuffers(memory, count, bytes, "sampling of rows");
@@ -76,7 +79,7 @@ final class DeviceSampler implements AutoCloseable {
   /**
    * Chooses from a copy of the row's logits, as long as the device's are untouched; waits.
    *
-   * @return the token or {@link SamplingKernels#NO_TOKEN}
+   * @return the token or {@link StepOutput#NO_TOKEN}
    */
   int onHost(SequenceStep sequence, int row) {
     float[] logits = logits(row);
@@ -86,30 +89,40 @@ final class DeviceSampler implements AutoCloseable {
       if (e.code() != ErrorCode.NUMERIC_FAILURE) {
         throw e;
       }
-      return SamplingKernels.NO_TOKEN;
+      return StepOutput.NO_TOKEN;
     }
   }
 
+  /** What becomes of a row on the device. */
+  sealed interface Choice {}
+
   /**
-   * A row's choice on the device.
+   * The next token is drawn.
    *
    * @param slot of its sequence
    */
-  record Choice(int slot, DeviceSampling sampling) {}
+  record Draw(int slot, DeviceSampling sampling) implements Choice {}
+
+  /** A given token is scored. */
+  record Score(int target) implements Choice {}
 
   /**
    * Chooses on the device, without waiting; row i of the logits is that of {@code choices.get(i)},
-   * null where nothing is drawn. The tokens are left by slot.
+   * null where nothing is done. The tokens are left by slot, scores by row.
+   *
+   * @param first row of the pass
    */
-  void onDevice(List<Choice> choices) {
+  void onDevice(List<Choice> choices, int first) {
     SamplingRows writer = writers[buffers.next()];
     writer.begin();
     for (int row = 0; row < choices.size(); row++) {
       Choice choice = choices.get(row);
-      if (choice == null) {
-        writer.writeNone(row);
+      if (choice instanceof Draw draw) {
+        writer.write(row, draw.slot, draw.sampling);
+      } else if (choice instanceof Score score) {
+        writer.writeScored(row, score.target);
       } else {
-        writer.write(row, choice.slot, choice.sampling);
+        writer.writeNone(row);
       }
     }
     PinnedMemory written = buffers.current();
@@ -127,7 +140,18 @@ final class DeviceSampler implements AutoCloseable {
             rows.address(),
             heldBack.address(),
             workspace.counts.address()),
-        SamplingKernels.Drawn.bySlotOnly(workspace.drawn.address()));
+        results(choices, first));
+  }
+
+  private SamplingKernels.Drawn results(List<Choice> choices, int first) {
+    long bySlot = workspace.drawn.address();
+    if (choices.stream().noneMatch(Score.class::isInstance)) {
+      return SamplingKernels.Drawn.bySlotOnly(bySlot);
+    }
+    return SamplingKernels.Drawn.scored(
+        workspace.likeliest.address() + (long) Integer.BYTES * first,
+        bySlot,
+        workspace.logProbs.address() + (long) Float.BYTES * first);
   }
 
   @Override

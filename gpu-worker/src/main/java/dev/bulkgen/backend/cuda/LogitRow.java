@@ -15,6 +15,10 @@ import dev.bulkgen.backend.SequenceStep;
 record LogitRow(
     int row, int sequence, SequenceStep step, int index, boolean isLast, boolean isDrawn) {
 
+  boolean isScored() {
+    return step.targets().length > 0;
+  }
+
   boolean isWanted() {
     return step.logits() == LogitsRequest.ALL || isLast && step.logits() == LogitsRequest.LAST;
   }

@@ -50,9 +50,12 @@ final class PendingTokens {
    *     has not drawn in the step before
    */
   void check(SequenceStep sequence) {
+    if (sequence.tokens().length > 0) {
+      return;
+    }
     int slot = sequence.cache().slot();
     Integer drawnFor = last.get(sequence.sampler());
-    if (sequence.tokens().length == 0 && (drawnFor == null || drawnFor != slot)) {
+    if (drawnFor == null || drawnFor != slot) {
       throw StepCheck.noToken(slot);
     }
   }

@@ -61,6 +61,9 @@ final class PromptPass implements AutoCloseable {
     forward.prefill(rows, placed);
     results.fetchPromptFlags(rows.count);
     RowChooser.Chosen chosen = chooser.choose(logitRows, rowIndex, sequences.size());
+    if (logitRows.stream().anyMatch(LogitRow::isScored)) {
+      results.fetchScores(logitRows.size());
+    }
     return () -> outputs(rows, sequences, chosen, results);
   }
 
@@ -93,17 +96,19 @@ final class PromptPass implements AutoCloseable {
       StepResults results) {
     List<SequenceOutput> outputs = new ArrayList<>();
     for (int s = 0; s < rows.sequences(); s++) {
+      SequenceStep step = sequences.get(s);
       int bad = rows.beginRow(s);
       while (bad <= rows.lastRow(s) && !results.isPromptBroken(bad)) {
         bad++;
       }
-      boolean draws = sequences.get(s).kind() == SequenceStep.Kind.PROMPT_END;
-      int token = draws ? chosen.token(s, sequences.get(s), results) : 0;
-      if (bad <= rows.lastRow(s) || token == SamplingKernels.NO_TOKEN) {
+      int token = step.draws() ? chosen.token(s, step, results) : 0;
+      if (bad <= rows.lastRow(s) || token == StepOutput.NO_TOKEN) {
         int position = Math.min(bad, rows.lastRow(s)) - rows.firstRow[s];
         outputs.add(new StepOutput.Failure(StepCheck.notFinite(position)));
-      } else if (draws) {
+      } else if (step.draws()) {
         outputs.add(new StepOutput.Token(token, chosen.logits[s]));
+      } else if (step.targets().length > 0) {
+        outputs.add(results.scored(chosen.firstRow(s), step.targets().length).orFailure(step));
       } else {
         outputs.add(new StepOutput.Fed(chosen.logits[s]));
       }
@@ -111,21 +116,29 @@ final class PromptPass implements AutoCloseable {
     return outputs;
   }
 
-  /** Rows whose logits are asked for, and those that a token is drawn from. */
+  /** Rows whose logits are asked for, and those that a token is drawn from or scored by. */
   private static List<LogitRow> logitRows(PromptRows rows, List<SequenceStep> sequences) {
     List<LogitRow> logitRows = new ArrayList<>();
     for (int s = 0; s < sequences.size(); s++) {
       SequenceStep step = sequences.get(s);
-      boolean draws = step.kind() == SequenceStep.Kind.PROMPT_END;
       int last = rows.lastRow(s);
-      boolean all = step.logits() == LogitsRequest.ALL;
-      boolean none = !draws && step.logits() == LogitsRequest.NONE;
-      int first = all ? rows.beginRow(s) : last;
-      for (int row = first; row <= last && !none; row++) {
-        logitRows.add(new LogitRow(row, s, step, row - first, row == last, row == last && draws));
+      int count = logitRows(step);
+      int first = last - count + 1;
+      for (int row = first; row <= last; row++) {
+        boolean isDrawn = row == last && step.draws();
+        logitRows.add(new LogitRow(row, s, step, row - first, row == last, isDrawn));
       }
     }
     return logitRows;
+  }
+
+  /** Of the sequence's last rows. */
+  private static int logitRows(SequenceStep step) {
+    if (step.logits() == LogitsRequest.ALL) {
+      return step.tokens().length;
+    }
+    boolean needsLast = step.draws() || step.logits() == LogitsRequest.LAST;
+    return needsLast ? 1 : step.targets().length;
   }
 
   @Override

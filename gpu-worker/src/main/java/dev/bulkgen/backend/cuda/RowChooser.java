@@ -1,6 +1,7 @@
 package dev.bulkgen.backend.cuda;
 
 import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.sampling.DeviceSampling;
 import java.util.ArrayList;
 import java.util.List;
@@ -22,17 +23,24 @@ final class RowChooser {
     /** [sequences][rows asked for][vocabulary]. */
     final float[][][] logits;
 
+    private final int[] firstRow; // [sequences] among the rows of the pass
     private final int[] onHost; // [sequences] tokens
     private final boolean[] isOnDevice; // [sequences]
 
     private Chosen(int sequences) {
       logits = new float[sequences][0][];
+      firstRow = new int[sequences];
       onHost = new int[sequences];
       isOnDevice = new boolean[sequences];
     }
 
+    /** The first of a sequence's rows among those of the pass. */
+    int firstRow(int sequence) {
+      return firstRow[sequence];
+    }
+
     /**
-     * A sequence's token, or {@link SamplingKernels#NO_TOKEN} where the logits are not finite; its
+     * A sequence's token, or {@link StepOutput#NO_TOKEN} where the logits are not finite; its
      * sampler knows it then.
      *
      * @param results of the step, which has been waited for
@@ -42,7 +50,7 @@ final class RowChooser {
         return onHost[sequence];
       }
       int token = results.token(step.cache().slot());
-      if (token != SamplingKernels.NO_TOKEN) {
+      if (token != StepOutput.NO_TOKEN) {
         step.sampler().accept(token);
       }
       return token;
@@ -63,35 +71,41 @@ final class RowChooser {
    */
   Chosen choose(List<LogitRow> rows, long rowIndex, int sequences) {
     Chosen chosen = new Chosen(sequences);
-    for (LogitRow row : rows) {
+    for (int i = 0; i < rows.size(); i++) {
+      LogitRow row = rows.get(i);
       if (row.isLast()) {
         chosen.logits[row.sequence()] = new float[row.isWanted() ? row.index() + 1 : 0][];
+        chosen.firstRow[row.sequence()] = i - row.index();
       }
     }
     for (int first = 0; first < rows.size(); first += logitRows) {
       List<LogitRow> part = rows.subList(first, Math.min(rows.size(), first + logitRows));
       forward.logits(rowIndex + (long) Integer.BYTES * first, part.size());
-      choosePart(part, chosen);
+      choosePart(part, first, chosen);
     }
     return chosen;
   }
 
-  private void choosePart(List<LogitRow> part, Chosen chosen) {
+  private void choosePart(List<LogitRow> part, int first, Chosen chosen) {
     List<DeviceSampler.Choice> choices = new ArrayList<>(part.size());
     for (int i = 0; i < part.size(); i++) {
       LogitRow row = part.get(i);
       if (row.isWanted()) {
         chosen.logits[row.sequence()][row.index()] = sampler.logits(i);
       }
-      choices.add(row.isDrawn() ? choice(row, i, chosen) : null);
+      if (row.isScored()) {
+        choices.add(new DeviceSampler.Score(row.step().targets()[row.index()]));
+      } else {
+        choices.add(row.isDrawn() ? draw(row, i, chosen) : null);
+      }
     }
     if (choices.stream().anyMatch(Objects::nonNull)) {
-      sampler.onDevice(choices);
+      sampler.onDevice(choices, first);
     }
   }
 
   /** Null for a row whose token the host has chosen. */
-  private DeviceSampler.Choice choice(LogitRow row, int index, Chosen chosen) {
+  private DeviceSampler.Choice draw(LogitRow row, int index, Chosen chosen) {
     SequenceStep step = row.step();
     Optional<DeviceSampling> sampling = step.sampler().onDevice(pending.of(step.sampler()));
     if (sampling.isEmpty()) {
@@ -100,6 +114,6 @@ final class RowChooser {
     }
     chosen.isOnDevice[row.sequence()] = true;
     pending.draws(step);
-    return new DeviceSampler.Choice(step.cache().slot(), sampling.get());
+    return new DeviceSampler.Draw(step.cache().slot(), sampling.get());
   }
 }

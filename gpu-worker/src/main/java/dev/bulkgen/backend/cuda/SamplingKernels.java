@@ -5,12 +5,10 @@ import dev.bulkgen.error.ErrorCode;
 
 /**
  * Launches the draw of next tokens on the device. The token is, to the bit, the one that {@link
- * dev.bulkgen.sampling.TokenSampler} draws from the same logits.
+ * dev.bulkgen.sampling.TokenSampler} draws from the same logits, the log-probability the one of
+ * {@link dev.bulkgen.sampling.LogProbs}.
  */
 public final class SamplingKernels {
-  /** In place of a token: the logits hold a NaN, or the largest is infinite. */
-  public static final int NO_TOKEN = -1;
-
   public static final int MOST_TOP_TOKENS = 100;
 
   // SampleShared of sampling_row.cuh.
@@ -38,10 +36,10 @@ public final class SamplingKernels {
   /**
    * Where the results go, by address.
    *
-   * @param tokens [rows] int, or 0
+   * @param tokens [rows] int, or 0 where none is scored: the likeliest of a row that is
    * @param bySlot [slots] int, or 0: the same by slot
-   * @param logprobs [rows] float: the tokens' natural log-probabilities before penalties and
-   *     temperature, NaN without token; 0: nobody asks
+   * @param logprobs [rows] float: the natural log-probabilities of the tokens, or of the targets,
+   *     before penalties and temperature, NaN without token; 0: nobody asks
    * @param topCount how many of the likeliest tokens before penalties to list, 0 to 100
    * @param topTokens [rows][topCount] int, the likeliest first, equal ones by id; −1 beyond the
    *     vocabulary
@@ -56,6 +54,11 @@ public final class SamplingKernels {
 
     public static Drawn bySlotOnly(long bySlot) {
       return new Drawn(0, bySlot, 0, 0, 0, 0);
+    }
+
+    /** Of rows of which some are scored. */
+    public static Drawn scored(long tokens, long bySlot, long logprobs) {
+      return new Drawn(tokens, bySlot, logprobs, 0, 0, 0);
     }
   }
 

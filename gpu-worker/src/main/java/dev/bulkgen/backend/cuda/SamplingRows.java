@@ -14,8 +14,9 @@ import java.nio.IntBuffer;
 public final class SamplingRows {
   private static final String STRUCT = "SamplingRow";
   private static final int NO_SLOT = -1;
-  private static final PhiloxRandom NO_RANDOM = new PhiloxRandom(0, "", 0);
-  private static final int[] NONE_HELD_BACK = {};
+  private static final int NO_TARGET = -1;
+  private static final DeviceSampling NOTHING =
+      new DeviceSampling(SamplingParams.GREEDY, new PhiloxRandom(0, "", 0), new int[0], 0);
 
   private final StructWriter writer;
   private final IntBuffer heldBack;
@@ -62,16 +63,23 @@ public final class SamplingRows {
    * @throws BulkgenException INTERNAL if there is no room for the row or its held-back ids
    */
   public void write(int row, int slot, DeviceSampling sampling) {
-    write(row, slot, sampling.params(), sampling.random(), sampling.step(), sampling.heldBack());
+    write(row, slot, sampling, NO_TARGET);
   }
 
   /** Row {@code row} draws nothing. */
   public void writeNone(int row) {
-    write(row, NO_SLOT, SamplingParams.GREEDY, NO_RANDOM, 0, NONE_HELD_BACK);
+    write(row, NO_SLOT, NOTHING, NO_TARGET);
   }
 
-  private void write(
-      int row, int slot, SamplingParams params, PhiloxRandom random, int step, int[] held) {
+  /** Row {@code row} draws nothing and tells the log-probability of {@code target}. */
+  public void writeScored(int row, int target) {
+    write(row, NO_SLOT, NOTHING, target);
+  }
+
+  private void write(int row, int slot, DeviceSampling sampling, int target) {
+    SamplingParams params = sampling.params();
+    PhiloxRandom random = sampling.random();
+    int[] held = sampling.heldBack();
     if (held.length > heldBack.remaining()) {
       throw BulkgenException.of(
           ErrorCode.INTERNAL,
@@ -85,7 +93,7 @@ public final class SamplingRows {
     writer
         .at(row)
         .set("slot", slot)
-        .set("step", step)
+        .set("step", sampling.step())
         .set("sampleIndex", random.sampleIndex())
         .set("topK", params.topK())
         .set("seedLow", (int) random.seed())
@@ -100,6 +108,7 @@ public final class SamplingRows {
         .set("frequencyPenalty", (float) params.frequencyPenalty())
         .set("heldBackBegin", begin)
         .set("heldBackEnd", heldBack.position())
+        .set("target", target)
         .checkComplete();
   }
 }

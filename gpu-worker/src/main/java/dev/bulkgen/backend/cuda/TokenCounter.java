@@ -57,7 +57,7 @@ final class TokenCounter implements AutoCloseable {
       Sampler sampler = sequence.sampler();
       int slot = sequence.cache().slot();
       boolean isKnown = counted[slot] == sampler && !sequence.isPrefill();
-      if (!isKnown && sequence.kind() != SequenceStep.Kind.PROMPT_PART && isPenalized(sampler)) {
+      if (!isKnown && sequence.draws() && isPenalized(sampler)) {
         tell(sampler, slot);
         counted[slot] = sampler;
       }

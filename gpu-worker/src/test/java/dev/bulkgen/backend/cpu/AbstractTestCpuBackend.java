@@ -1,6 +1,6 @@
 package dev.bulkgen.backend.cpu;
 
-import dev.bulkgen.backend.AbstractTestPromptParts;
+import dev.bulkgen.backend.AbstractTestScoring;
 import dev.bulkgen.backend.BackendSession;
 import dev.bulkgen.backend.RandomModels;
 import dev.bulkgen.cache.CachePolicy;
@@ -10,7 +10,7 @@ import dev.bulkgen.tensor.DType;
 import org.junit.jupiter.api.Test;
 
 /** What holds for the CPU alone: devices take heads in multiples of 8. */
-abstract class AbstractTestCpuBackend extends AbstractTestPromptParts {
+abstract class AbstractTestCpuBackend extends AbstractTestScoring {
   private static final RandomModels.Form ODD_HEADS =
       new RandomModels.Form(
           6, 2, 20, BlockForm.SEQUENTIAL, MlpForm.SILU_GATED, false, 45, DType.BF16);

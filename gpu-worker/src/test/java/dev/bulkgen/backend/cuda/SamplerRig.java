@@ -103,7 +103,27 @@ final class SamplerRig implements AutoCloseable {
     }
   }
 
+  /** Draws where {@code how} says so, and scores the targets of the other rows. */
+  Result score(float[][] values, DeviceSampling[] how, int[] targets) {
+    try (DeviceMemory logprobs = device.context.allocate(4L * rows, "logprobs")) {
+      writeRows(values, how);
+      for (int row = 0; row < rows; row++) {
+        if (how[row] == null) {
+          samplingRows.writeScored(row, targets[row]);
+        }
+      }
+      int[] drawn =
+          launch(SamplingKernels.Drawn.scored(tokens.address(), 0, logprobs.address())).tokens;
+      return new Result(drawn, device.arrays.floats(logprobs), null, null);
+    }
+  }
+
   private Result sample(float[][] values, DeviceSampling[] how, SamplingKernels.Drawn drawn) {
+    writeRows(values, how);
+    return launch(drawn);
+  }
+
+  private void writeRows(float[][] values, DeviceSampling[] how) {
     float[] padded = new float[rows * stride];
     Arrays.fill(padded, Float.NaN);
     samplingRows.begin();
@@ -116,6 +136,9 @@ final class SamplerRig implements AutoCloseable {
       }
     }
     device.arrays.write(logits, padded);
+  }
+
+  private Result launch(SamplingKernels.Drawn drawn) {
     device.stream.upload(samplings, 0, pinnedRows, 0, pinnedRows.bytes());
     device.stream.upload(heldBack, 0, pinnedHeldBack, 0, pinnedHeldBack.bytes());
     kernels.sample(

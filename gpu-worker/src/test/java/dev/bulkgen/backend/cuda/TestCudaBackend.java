@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.bulkgen.backend.AbstractTestPromptParts;
+import dev.bulkgen.backend.AbstractTestScoring;
 import dev.bulkgen.backend.BackendSession;
 import dev.bulkgen.backend.CacheCapacity;
 import dev.bulkgen.backend.RandomModels;
@@ -19,7 +19,7 @@ import dev.bulkgen.tensor.DType;
 import org.junit.jupiter.api.Test;
 
 /** The contract of backends, on a device with activations in float32 precision. */
-class TestCudaBackend extends AbstractTestPromptParts {
+class TestCudaBackend extends AbstractTestScoring {
   @Override
   protected BackendSession.Opener opener() {
     return CudaSessions.opener(Precision.TWO_PIECES);

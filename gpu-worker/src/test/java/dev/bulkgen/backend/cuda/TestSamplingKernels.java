@@ -5,9 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.sampling.DeviceSampling;
+import dev.bulkgen.sampling.LogProbs;
 import dev.bulkgen.sampling.PhiloxRandom;
 import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
@@ -71,7 +73,7 @@ class TestSamplingKernels {
       return host.sample(logits.clone(), 0, logits.length);
     } catch (BulkgenException e) {
       assertEquals(ErrorCode.NUMERIC_FAILURE, e.code());
-      return SamplingKernels.NO_TOKEN;
+      return StepOutput.NO_TOKEN;
     }
   }
 
@@ -214,15 +216,45 @@ class TestSamplingKernels {
       rig.begin(prompts);
       SamplerRig.Result result = rig.sampleWithTop(logits, how, topCount);
       for (int row = 0; row < rows; row++) {
-        double[] expected = logProbabilities(logits[row]);
+        LogProbs expected = LogProbs.of(logits[row], 0, vocabulary);
         int token = result.tokens()[row];
-        assertEquals(expected[token], result.logprobs()[row], 3e-6 * (1 - expected[token]));
+        assertEquals(expected.of(logits[row][token]), result.logprobs()[row]);
         int[] order = likeliest(logits[row]);
         for (int i = 0; i < topCount; i++) {
           int at = row * topCount + i;
           assertEquals(i < vocabulary ? order[i] : -1, result.topTokens()[at], "place " + i);
-          double logprob = i < vocabulary ? expected[order[i]] : -INFINITY;
-          assertEquals(logprob, result.topLogprobs()[at], 3e-6 * (1 - Math.max(-99, logprob)));
+          float logprob = i < vocabulary ? expected.of(logits[row][order[i]]) : -INFINITY;
+          assertEquals(logprob, result.topLogprobs()[at]);
+        }
+      }
+    }
+  }
+
+  /** Beside rows that draw: the bits of the host, whatever the row's logits. */
+  @ParameterizedTest
+  @CsvSource({"1, 3", "2, 6", "700, 30", "5001, 12", "151939, 3"})
+  void testScoresEqualTheHosts(int vocabulary, int rows) {
+    Random random = new Random(vocabulary + 1L);
+    float[][] logits = new float[rows][];
+    DeviceSampling[] how = new DeviceSampling[rows];
+    int[] targets = new int[rows];
+    for (int row = 0; row < rows; row++) {
+      logits[row] = logits(random, vocabulary);
+      how[row] = row % 5 == 4 ? sampling(SamplingParams.GREEDY, 0) : null;
+      targets[row] = random.nextInt(vocabulary);
+    }
+    try (SamplerRig rig = new SamplerRig(vocabulary, rows)) {
+      SamplerRig.Result result = rig.score(logits, how, targets);
+      for (int row = 0; row < rows; row++) {
+        float[] own = logits[row];
+        try {
+          LogProbs expected = LogProbs.of(own, 0, vocabulary);
+          assertEquals(expected.likeliest(), result.tokens()[row], "row " + row);
+          int target = how[row] == null ? targets[row] : expected.likeliest();
+          assertEquals(expected.of(own[target]), result.logprobs()[row], "row " + row);
+        } catch (BulkgenException e) {
+          assertEquals(StepOutput.NO_TOKEN, result.tokens()[row]);
+          assertTrue(Float.isNaN(result.logprobs()[row]));
         }
       }
     }
@@ -286,16 +318,6 @@ class TestSamplingKernels {
 
   private static DeviceSampling sampling(SamplingParams params, int step) {
     return new DeviceSampling(params, new PhiloxRandom(params.seed(), "key", 0), new int[0], step);
-  }
-
-  private static double[] logProbabilities(float[] logits) {
-    double max = IntStream.range(0, logits.length).mapToDouble(i -> logits[i]).max().orElseThrow();
-    double sum = 0;
-    for (float logit : logits) {
-      sum += Math.exp(logit - max);
-    }
-    double logSum = max + Math.log(sum);
-    return IntStream.range(0, logits.length).mapToDouble(i -> logits[i] - logSum).toArray();
   }
 
   /** Token ids, the likeliest first, equal ones (0 and −0, too) in their order. */
