@@ -84,7 +84,7 @@ abstract class AbstractTestSameBytes {
   @MethodSource("policies")
   void testOneSetOfScoresForEachRow(CachePolicy policy) {
     EngineGrid engines = new EngineGrid(policy, opener());
-    List<ScoreRequest> rows = EngineGrid.scoreRows(rows());
+    List<ScoreRequest> rows = EngineGrid.scoreRows(rows() / 2);
     Map<String, String> expected = new HashMap<>();
     try (Engine engine = engines.open(new Point(1, 0, PrefixSharing.OFF, EngineGrid.LONGEST))) {
       for (ScoreRequest row : rows) {

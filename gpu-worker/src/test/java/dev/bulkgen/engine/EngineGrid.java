@@ -144,10 +144,10 @@ final class EngineGrid {
       int[] own = tokens(random, 1 + random.nextInt(30));
       int[] prompt =
           IntStream.concat(Arrays.stream(beginnings[i % 3]), Arrays.stream(own)).toArray();
-      boolean isWhole = i % 4 == 3;
+      boolean isWhole = i % 4 == 2;
       List<Prompt> completions = new ArrayList<>();
-      for (int c = isWhole ? 1 : 3; c > 0; c--) {
-        int length = isWhole ? LONGEST + random.nextInt(LONGEST) : 1 + random.nextInt(40);
+      for (int c = isWhole ? 1 : 2; c > 0; c--) {
+        int length = isWhole ? LONGEST + 20 : 1 + random.nextInt(40);
         completions.add(new Prompt.Tokens(tokens(random, length)));
       }
       Prompt before = new Prompt.Tokens(isWhole ? new int[0] : prompt);
