@@ -317,7 +317,8 @@ class TestScheduler {
     int[] prompt = IntStream.range(0, 120).toArray();
     scheduler.add(sequence(0, prompt, 5));
     scheduler.add(sequence(1, prompt, 5));
-    step(scheduler); // what two want is kept
+    step(scheduler);
+    step(scheduler); // the second has waited for what both want
     for (int firstScored : new int[] {31, 32, 95, 96, 119}) {
       SequenceState scored = SequenceState.scored(2, prompt, firstScored);
       scheduler.add(scored);
