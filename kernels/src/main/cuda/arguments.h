@@ -313,25 +313,27 @@ struct SamplingRow {
   float frequencyPenalty;
   int heldBackBegin;      // of heldBack: tokens that become −infinity
   int heldBackEnd;
-  int target;             // >= 0: a token to score; nothing is drawn then and the rest means nothing
+  int result;             // where its results go
+  int topCount;           // of likeliest tokens to report, 0 to 100; < 0: no log-probabilities
+  int target;             // >= 0: a token to score; nothing is drawn then, other fields mean nothing
 };
 
-// sampling.cu: one block a row. tokens[row] and drawn[slot] become the token, or −1 where a logit is NaN
-// or the largest is infinite; logprobs (if not null) the natural log-probability of the token before
-// penalties and temperature; the counts of rows with penalties are kept up to date. Of a row to score
-// tokens[row] is the likeliest, or −1, and logprobs[row] that of its target, or NaN.
+// sampling.cu: one block a row. drawn[result] becomes the token, or −1 where a logit is NaN or the largest
+// is infinite; where asked for, logprobs[result] the natural log-probability of the token before penalties
+// and temperature, and the likeliest tokens are listed; the counts of rows with penalties are kept up to
+// date. Of a row to score drawn[result] is the likeliest, or −1, and logprobs[result] that of its target,
+// or NaN.
 // kernel sampling/sample_tokens: SampleArguments, 512
 struct SampleArguments {
   float* logits;               // [rows][stride], afterwards −infinity where held back
   const SamplingRow* samplings;  // [rows]
   const int* heldBack;
   unsigned short* counts;      // [slots][vocabulary]: bit 15 in the prompt, else times generated; or null
-  int* tokens;                 // [rows] or null
-  int* drawn;                  // [slots] or null
-  float* logprobs;             // [rows] or null
-  int* topTokens;              // [rows][topCount] likeliest first, or null
-  float* topLogprobs;          // [rows][topCount]
-  int topCount;                // 0 to 100
+  int* drawn;                  // [results]
+  float* logprobs;             // [results]
+  int* topTokens;              // [results that list any][topStride] likeliest first
+  float* topLogprobs;          // [results that list any][topStride]
+  int topStride;
   int vocabulary;
   int stride;
 };

@@ -58,22 +58,23 @@ DEVICE float logProbability(const RawDistribution& raw, float logit) {
 }
 
 // What a row to score tells, instead of a draw.
-DEVICE void scoreTarget(const SampleArguments& a, int index, int target, SampleShared* shared) {
+DEVICE void scoreTarget(const SampleArguments& a, int index, const SamplingRow& sampling,
+                        SampleShared* shared) {
   RawDistribution raw = describeRaw(a, index, shared);
   if (threadIdx.x == 0) {
-    float logit = a.logits[(long long)index * a.stride + target];
-    a.tokens[index] = raw.likeliest;
-    a.logprobs[index] =
+    float logit = a.logits[(long long)index * a.stride + sampling.target];
+    a.drawn[sampling.result] = raw.likeliest;
+    a.logprobs[sampling.result] =
         raw.likeliest < 0 ? __uint_as_float(0x7FC00000u) : logProbability(raw, logit);
   }
 }
 
 // Lists the likeliest tokens by raw logits, equal ones in the order of ids; -1 beyond the vocabulary.
-DEVICE void listTopTokens(const SampleArguments& a, int index, const RawDistribution& raw,
-                          SampleShared* shared) {
+DEVICE void listTopTokens(const SampleArguments& a, int index, const SamplingRow& sampling,
+                          const RawDistribution& raw, SampleShared* shared) {
   TokenRow row = rawRow(a, index);
   row.max = raw.max;
-  int wanted = min(a.topCount, a.vocabulary);
+  int wanted = min(sampling.topCount, a.vocabulary);
   if (wanted < a.vocabulary) {
     cutToTop(row, shared, [](float) { return uint64_t(1); },
              [&](uint64_t) { return uint64_t(wanted); });
@@ -92,7 +93,7 @@ DEVICE void listTopTokens(const SampleArguments& a, int index, const RawDistribu
   });
   __syncthreads();
   int place = threadIdx.x;
-  if (place < a.topCount) {
+  if (place < sampling.topCount) {
     int rank = place;
     int token = -1;
     float logit = __uint_as_float(0xFF800000u);
@@ -106,8 +107,9 @@ DEVICE void listTopTokens(const SampleArguments& a, int index, const RawDistribu
       token = int(~unsigned(key));
       logit = floatFromOrdered(unsigned(key >> 32));
     }
-    a.topTokens[(long long)index * a.topCount + rank] = token;
-    a.topLogprobs[(long long)index * a.topCount + rank] = logProbability(raw, logit);
+    long long at = (long long)sampling.result * a.topStride + rank;
+    a.topTokens[at] = token;
+    a.topLogprobs[at] = logProbability(raw, logit);
   }
   __syncthreads();
 }
@@ -139,21 +141,19 @@ KERNEL(sample_tokens, SampleArguments, 512) {
   int index = blockIdx.x;
   const SamplingRow sampling = a.samplings[index];
   if (sampling.target >= 0) {
-    scoreTarget(a, index, sampling.target, shared);
+    scoreTarget(a, index, sampling, shared);
     return;
   }
   if (sampling.slot < 0) {
-    if (threadIdx.x == 0 && a.tokens != nullptr) {
-      a.tokens[index] = -1;
-    }
     return;
   }
   RawDistribution raw = {-1, 0, 0};
-  if (a.logprobs != nullptr || a.topCount > 0) {
+  bool reports = sampling.topCount >= 0;
+  if (reports) {
     raw = describeRaw(a, index, shared);
-  }
-  if (a.topCount > 0) {
-    listTopTokens(a, index, raw, shared);
+    if (raw.likeliest >= 0 && sampling.topCount > 0) {
+      listTopTokens(a, index, sampling, raw, shared);
+    }
   }
   float* logits = a.logits + (long long)index * a.stride;
   for (int i = sampling.heldBackBegin + threadIdx.x; i < sampling.heldBackEnd; i += sampleThreads) {
@@ -179,22 +179,17 @@ KERNEL(sample_tokens, SampleArguments, 512) {
   Largest largest = findLargest(row, shared);
   row.max = largest.value;
   int token = largest.token;
-  if (largest.broken) {
+  if (largest.broken || (reports && raw.likeliest < 0)) {
     token = -1;
   } else if (sampling.inverseTemperature > 0) {
     token = drawToken(sampling, row, shared);
   }
 
   if (threadIdx.x == 0) {
-    if (a.tokens != nullptr) {
-      a.tokens[index] = token;
-    }
-    if (a.drawn != nullptr) {
-      a.drawn[sampling.slot] = token;
-    }
-    if (a.logprobs != nullptr) {
-      a.logprobs[index] = token < 0 ? __uint_as_float(0x7FC00000u)
-                                    : logProbability(raw, logits[token]);
+    a.drawn[sampling.result] = token;
+    if (reports) {
+      a.logprobs[sampling.result] = token < 0 ? __uint_as_float(0x7FC00000u)
+                                              : logProbability(raw, logits[token]);
     }
     if (counts != nullptr && token >= 0 && (counts[token] & countGenerated) < countGenerated) {
       counts[token]++;

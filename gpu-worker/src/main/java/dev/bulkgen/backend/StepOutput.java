@@ -1,7 +1,9 @@
 package dev.bulkgen.backend;
 
 import dev.bulkgen.error.BulkgenException;
+import dev.bulkgen.sampling.TokenLogProbs;
 import java.util.List;
+import java.util.Optional;
 
 /** What a forward pass gave, one entry per sequence in the batch's order. */
 public record StepOutput(List<SequenceOutput> sequences) {
@@ -14,8 +16,10 @@ public record StepOutput(List<SequenceOutput> sequences) {
   /**
    * @param token the next token
    * @param logits as asked: [rows][vocabSize], before penalties and temperature; no rows for NONE
+   * @param logProbs where the sampler asks for them
    */
-  public record Token(int token, float[][] logits) implements SequenceOutput {}
+  public record Token(int token, float[][] logits, Optional<TokenLogProbs> logProbs)
+      implements SequenceOutput {}
 
   /**
    * A part of a prompt is done and nothing was drawn.

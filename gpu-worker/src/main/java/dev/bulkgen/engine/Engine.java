@@ -255,9 +255,6 @@ public final class Engine implements AutoCloseable {
 
   private void check(SamplingParams params) {
     List<String> mistakes = new ArrayList<>(SamplingParamsBuilder.mistakes(params));
-    if (params.logprobs().isPresent()) {
-      mistakes.add("logprobs: this version does not report them; leave the setting out");
-    }
     if (params.minTokens() > 0 && nothingIsLeft(params)) {
       mistakes.add(
           "min-tokens: every one of the model's "

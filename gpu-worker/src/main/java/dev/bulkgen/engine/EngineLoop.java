@@ -175,7 +175,7 @@ final class EngineLoop implements Runnable {
       }
       if (outputs.get(i) instanceof StepOutput.Token token) {
         drawn++;
-        take((Sample) own, token.token(), news);
+        take((Sample) own, token, news);
       } else if (outputs.get(i) instanceof StepOutput.Scored scored) {
         take((ScoreWindow) own, plan.prefills().get(prefill), scored, news);
       }
@@ -201,10 +201,10 @@ final class EngineLoop implements Runnable {
     news.add(() -> window.take(part.from(), scored, cachedTokens));
   }
 
-  private void take(Sample sample, int token, List<Runnable> news) {
+  private void take(Sample sample, StepOutput.Token drawn, List<Runnable> news) {
     SequenceState sequence = sample.sequence();
-    scheduler.drew(sequence, token);
-    Optional<Sample.Ending> ending = sample.ending(token);
+    scheduler.drew(sequence, drawn.token());
+    Optional<Sample.Ending> ending = sample.ending(drawn.token());
     int cachedTokens = sequence.cachedTokens();
     if (ending.isPresent()) {
       scheduler.finish(sequence);
@@ -212,7 +212,7 @@ final class EngineLoop implements Runnable {
     }
     news.add(
         () -> {
-          if (sample.take(token, ending, cachedTokens)) {
+          if (sample.take(drawn, ending, cachedTokens)) {
             ended.add(sample);
           }
         });

@@ -2,10 +2,14 @@ package dev.bulkgen.engine;
 
 import dev.bulkgen.backend.LogitsRequest;
 import dev.bulkgen.backend.SequenceStep;
+import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.sampling.Sampler;
 import dev.bulkgen.sampling.SamplingParams;
+import dev.bulkgen.sampling.TokenLogProbs;
 import dev.bulkgen.schedule.SequenceState;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
@@ -23,6 +27,7 @@ final class Sample implements JobSequence {
   private final Set<Integer> endTokens;
   private final CompletionText text;
   private final OptionalInt commonTokens;
+  private final List<TokenLogProbs> logProbs = new ArrayList<>();
   private int[] tokens = new int[16];
   private int count;
   private boolean isComplete;
@@ -91,16 +96,17 @@ final class Sample implements JobSequence {
    *
    * @return whether a stop string ends the sample, which the engine does not know yet
    */
-  boolean take(int token, Optional<Ending> ending, int cachedTokens) {
+  boolean take(StepOutput.Token drawn, Optional<Ending> ending, int cachedTokens) {
     if (isComplete) {
       return false;
     }
     if (count == tokens.length) {
       tokens = Arrays.copyOf(tokens, 2 * count);
     }
-    tokens[count++] = token;
+    tokens[count++] = drawn.token();
+    drawn.logProbs().ifPresent(logProbs::add);
     if (ending.isEmpty() || ending.get().reason() == FinishReason.LENGTH) {
-      text.push(token);
+      text.push(drawn.token());
     }
     boolean isStopped = text.stopString().isPresent();
     if (isStopped || ending.isPresent()) {
@@ -121,6 +127,7 @@ final class Sample implements JobSequence {
             Arrays.copyOf(tokens, count),
             stopString.isPresent() ? FinishReason.STOP : ending.reason(),
             stopString.orElse(ending.stopReason()),
-            new Usage(sequence.promptLength(), count, commonTokens.orElse(cachedTokens))));
+            new Usage(sequence.promptLength(), count, commonTokens.orElse(cachedTokens)),
+            List.copyOf(logProbs)));
   }
 }

@@ -2,6 +2,7 @@ package dev.bulkgen.sampling;
 
 import dev.bulkgen.error.BulkgenException;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * Chooses the next token of one sequence: penalties, temperature, top-k, top-p, min-p and the draw,
@@ -19,6 +20,11 @@ public interface Sampler {
    * @throws BulkgenException NUMERIC_FAILURE if a logit is NaN or all are −∞
    */
   int sample(float[] logits, int offset, int vocabSize);
+
+  /** How many of the likeliest tokens to report beside each choice; empty: report nothing. */
+  default OptionalInt logProbs() {
+    return OptionalInt.empty();
+  }
 
   /**
    * The choice after the next {@code pending} ones in a form for devices; empty, for all of the

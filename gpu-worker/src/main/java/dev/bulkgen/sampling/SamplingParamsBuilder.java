@@ -19,7 +19,9 @@ public final class SamplingParamsBuilder {
   private static final double MAX_PENALTY = 100;
   private static final int MAX_SAMPLES = 1024;
   private static final int MAX_STOPS = 64;
-  private static final int MAX_LOGPROBS = 100;
+
+  /** Most likeliest tokens that can be reported. */
+  public static final int MAX_LOGPROBS = 100;
 
   private Integer maxTokens;
   private Integer minTokens;

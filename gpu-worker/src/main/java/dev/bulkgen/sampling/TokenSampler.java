@@ -3,6 +3,7 @@ package dev.bulkgen.sampling;
 import dev.bulkgen.tensor.ExactMath;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -68,7 +69,7 @@ public final class TokenSampler implements Sampler {
 
   /** Bytes of buffers per sampling thread, for the memory plan. */
   public static long scratchBytes(int vocabSize) {
-    return (long) vocabSize * (Float.BYTES + Long.BYTES);
+    return (long) vocabSize * (2 * Float.BYTES + Long.BYTES);
   }
 
   @Override
@@ -78,6 +79,11 @@ public final class TokenSampler implements Sampler {
     int token = params.isGreedy() ? best : draw(logits, offset, vocabSize, logits[offset + best]);
     accept(token);
     return token;
+  }
+
+  @Override
+  public OptionalInt logProbs() {
+    return params.logprobs();
   }
 
   /** Empty where more tokens are held back, now or earlier, than a device takes. */
@@ -182,6 +188,19 @@ public final class TokenSampler implements Sampler {
 
   private static int token(long key) {
     return (int) (0xFFFFFFFFL - (key & 0xFFFFFFFFL));
+  }
+
+  /** The k tokens with the largest logits, the largest first, equal ones in the order of ids. */
+  static int[] likeliest(float[] logits, int offset, int vocabSize, int k) {
+    int[] tokens = new int[k];
+    if (k > 0) {
+      Scratch scratch = SCRATCH.get();
+      kthLargest(scratch, logits, offset, vocabSize, k);
+      long[] keys = scratch.keys(vocabSize);
+      Arrays.sort(keys, 0, k);
+      Arrays.setAll(tokens, i -> token(keys[k - 1 - i]));
+    }
+    return tokens;
   }
 
   /** The k-th largest key, by a min-heap of the k largest so far. */

@@ -15,14 +15,25 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelWeights;
 import dev.bulkgen.sampling.LogProbs;
+import dev.bulkgen.sampling.PhiloxRandom;
+import dev.bulkgen.sampling.Sampler;
+import dev.bulkgen.sampling.SamplingParams;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
+import dev.bulkgen.sampling.TokenLogProbs;
+import dev.bulkgen.sampling.TokenSampler;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Prompts that are scored: what their rows say of the tokens that come next. */
 public abstract class AbstractTestScoring extends AbstractTestPromptParts {
@@ -146,6 +157,54 @@ public abstract class AbstractTestScoring extends AbstractTestPromptParts {
     }
     assertEquals(logProbs.length, done);
     return new StepOutput.Scored(logProbs, likeliest);
+  }
+
+  /** What is told of tokens that are drawn, on the host (too many are held back) and elsewhere. */
+  @ParameterizedTest
+  @ValueSource(ints = {3, 66})
+  void drawnTokensTellTheirLogProbabilities(int stops) {
+    ModelWeights weights = RandomModels.make(PLAIN, 88);
+    CacheLayout layout = CacheLayout.of(CachePolicy.FP16, weights.config());
+    SamplingParams params =
+        new SamplingParamsBuilder()
+            .temperature(0.7)
+            .repetitionPenalty(1.5)
+            .minTokens(9)
+            .stopTokenIds(IntStream.range(0, stops).boxed().collect(Collectors.toSet()))
+            .logprobs(4)
+            .build();
+    int[] prompt = tokens(89, 20);
+    Sampler sampler = new TokenSampler(params, prompt, Set.of(), new PhiloxRandom(1, "k", 0));
+    try (BackendSession session = new BackendSession(opener(), weights, layout, 1, 64, 2, 0)) {
+      SequenceCache cache = session.newSequence();
+      int[] fed = prompt;
+      for (int step = 0; step < 6; step++) {
+        Kind kind = step == 0 ? Kind.PROMPT_END : Kind.DECODE;
+        StepOutput.Token token =
+            (StepOutput.Token)
+                session
+                    .step(
+                        List.of(
+                            new BackendSession.Feed(cache, sampler, LogitsRequest.LAST, kind, fed)))
+                    .get(0);
+        float[] row = token.logits()[0];
+        LogProbs expected = LogProbs.of(row, 0, row.length);
+        TokenLogProbs told = token.logProbs().orElseThrow();
+        assertEquals(expected.of(row[token.token()]), told.logProb(), "step " + step);
+        int[] likeliest =
+            IntStream.range(0, row.length)
+                .boxed()
+                .sorted(Comparator.comparingDouble(i -> -row[i]))
+                .limit(4)
+                .mapToInt(Integer::intValue)
+                .toArray();
+        assertArrayEquals(likeliest, told.topTokens(), "step " + step);
+        for (int i = 0; i < 4; i++) {
+          assertEquals(expected.of(row[likeliest[i]]), told.topLogProbs()[i]);
+        }
+        fed = new int[] {token.token()};
+      }
+    }
   }
 
   @Test

@@ -13,6 +13,7 @@ import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.model.ModelWeights;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
+import dev.bulkgen.sampling.TokenLogProbs;
 import dev.bulkgen.schedule.SchedulerLimits;
 import java.time.LocalDateTime;
 import java.util.ArrayList;
@@ -119,6 +120,7 @@ final class EngineGrid {
             .seed(5)
             .n(n)
             .maxTokens(maxTokens)
+            .logprobs(2)
             .ignoreEos(true);
     List<GenerateRequest> rows = new ArrayList<>();
     Random random = new Random(11);
@@ -188,6 +190,11 @@ final class EngineGrid {
           .append(Arrays.toString(completion.tokenIds()))
           .append(completion.finishReason())
           .append(completion.usage().promptTokens());
+      for (TokenLogProbs token : completion.logProbs()) {
+        text.append(token.logProb())
+            .append(Arrays.toString(token.topTokens()))
+            .append(Arrays.toString(token.topLogProbs()));
+      }
     }
     return text.toString();
   }

@@ -23,6 +23,7 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.model.ModelWeights;
+import dev.bulkgen.sampling.TokenLogProbs;
 import dev.bulkgen.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -193,6 +194,29 @@ class TestScoring {
       assertTrue(scores.get(0).isGreedy());
       assertFalse(scores.get(1).isGreedy());
       assertTrue(scores.get(1).logLikelihood() < scores.get(0).logLikelihood());
+    }
+  }
+
+  @Test
+  void testGeneratedTokensTellTheirLogProbabilities() {
+    try (Engine engine = Engine.open(stories("fp16", PromptOverflow.ERROR))) {
+      Completion told =
+          engine.generateAll(List.of(request("k", PROMPT, greedy(12).logprobs(2)))).get(0).get(0);
+      Completion plain =
+          engine.generateAll(List.of(request("k", PROMPT, greedy(12)))).get(0).get(0);
+      assertArrayEquals(plain.tokenIds(), told.tokenIds());
+      assertEquals(List.of(), plain.logProbs());
+      assertEquals(12, told.logProbs().size());
+      ScoreRequest same =
+          new ScoreRequest("k", new Prompt.Text(PROMPT), List.of(tokens(told.tokenIds())));
+      Score score = one(engine, same);
+      for (int i = 0; i < 12; i++) {
+        TokenLogProbs token = told.logProbs().get(i);
+        assertEquals(told.tokenIds()[i], token.topTokens()[0], "the likeliest is drawn");
+        assertEquals(token.logProb(), token.topLogProbs()[0]);
+        assertTrue(token.topLogProbs()[1] <= token.topLogProbs()[0]);
+        assertEquals(score.logProbs()[i], token.logProb(), 1e-3, "prefill sums in another order");
+      }
     }
   }
 

@@ -13,7 +13,9 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelConfig;
 import dev.bulkgen.model.ModelWeights;
+import dev.bulkgen.sampling.DrawnToken;
 import dev.bulkgen.sampling.LogProbs;
+import dev.bulkgen.sampling.Sampler;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Supplier;
@@ -190,8 +192,9 @@ public final class CpuBackend implements Backend {
       return;
     }
     try {
-      int token = rows.sequences.get(s).sampler().sample(logits, at, model.vocabSize());
-      outputs[s] = new StepOutput.Token(token, wanted[s]);
+      Sampler sampler = rows.sequences.get(s).sampler();
+      DrawnToken drawn = DrawnToken.of(sampler, logits, at, model.vocabSize());
+      outputs[s] = new StepOutput.Token(drawn.token(), wanted[s], drawn.logProbs());
     } catch (BulkgenException e) {
       if (e.code() != ErrorCode.NUMERIC_FAILURE) {
         throw e;

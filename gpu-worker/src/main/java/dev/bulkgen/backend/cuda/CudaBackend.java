@@ -186,12 +186,20 @@ public final class CudaBackend implements Backend {
         prefilling.isEmpty() ? List::of : prompts.start(prefilling, results);
     Supplier<List<SequenceOutput>> decoded =
         decoding.isEmpty() ? List::of : decodes.start(decoding, results);
+    if (reportsLogProbs(all)) {
+      results.fetchLogProbs();
+    }
     results.fetchTokens();
     free.remove();
     pendingTokens.submitted();
     Submitted step = new Submitted(all, results, prefilled, decoded);
     pending.add(step);
     return step;
+  }
+
+  private static boolean reportsLogProbs(List<SequenceStep> sequences) {
+    return sequences.stream()
+        .anyMatch(step -> step.draws() && step.sampler().logProbs().isPresent());
   }
 
   /** A step whose work the device has. */

@@ -243,13 +243,19 @@ record CudaShape(
     return (long) Short.BYTES * capacity.slots() * model.vocabSize();
   }
 
-  long drawnBytes() {
-    return (long) Integer.BYTES * capacity.slots();
+  /** Where the score of a row of a pass is among the results, behind those of all slots. */
+  int scoredResult(int row) {
+    return capacity.slots() + row;
   }
 
-  /** What every prompt token is scored by: one number, of two. */
-  long scoreBytes() {
-    return (long) Float.BYTES * capacity.prefillTokens();
+  /** A number for every slot that draws and for every prompt token that is scored. */
+  long resultBytes() {
+    return (long) Integer.BYTES * (capacity.slots() + capacity.prefillTokens());
+  }
+
+  /** A number for each of the likeliest tokens that a slot may list. */
+  long topBytes() {
+    return (long) Integer.BYTES * capacity.slots() * SamplingKernels.MOST_TOP_TOKENS;
   }
 
   long pageBytes() {
@@ -331,8 +337,8 @@ record CudaShape(
     return pageTableBytes()
         + stagingTableBytes()
         + countBytes()
-        + drawnBytes()
-        + 2 * scoreBytes()
+        + 2 * resultBytes()
+        + 2 * topBytes()
         + hiddenBytes()
         + brokenBytes()
         + qkvBytes()

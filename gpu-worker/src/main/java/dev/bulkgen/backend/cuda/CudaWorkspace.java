@@ -16,9 +16,11 @@ final class CudaWorkspace implements AutoCloseable {
   final DeviceMemory staging; // float16, prompts' exact K and V
   final DeviceMemory stagingTable; // int [slots][layers][maxStagingPages]
   final DeviceMemory counts; // uint16 [slots][vocabulary]
-  final DeviceMemory drawn; // int [slots], the token that was drawn last
-  final DeviceMemory likeliest; // int [prefillTokens], of rows that are scored
-  final DeviceMemory logProbs; // float [prefillTokens], of their targets
+  final DeviceMemory
+      drawn; // int [slots], drawn last, then [prefillTokens], likeliest of scored rows
+  final DeviceMemory logProbs; // float [slots + prefillTokens], of what was drawn and of targets
+  final DeviceMemory topTokens; // int [slots][100]
+  final DeviceMemory topLogProbs; // float [slots][100]
   final DeviceMemory hidden; // float [maxRows][hiddenStride], the residual stream
   final DeviceMemory broken; // int [maxRows], 1 where a row is no longer finite
   final DeviceMemory qkv; // float [blockRows][qkvStride]
@@ -48,9 +50,10 @@ final class CudaWorkspace implements AutoCloseable {
       staging = memory.device(shape.stagingBytes(), "staging pages");
       stagingTable = memory.device(shape.stagingTableBytes(), "table of staging pages");
       counts = memory.device(shape.countBytes(), "token counts");
-      drawn = memory.device(shape.drawnBytes(), "next tokens");
-      likeliest = memory.device(shape.scoreBytes(), "likeliest tokens");
-      logProbs = memory.device(shape.scoreBytes(), "log-probabilities");
+      drawn = memory.device(shape.resultBytes(), "next tokens");
+      logProbs = memory.device(shape.resultBytes(), "log-probabilities");
+      topTokens = memory.device(shape.topBytes(), "likeliest tokens");
+      topLogProbs = memory.device(shape.topBytes(), "likeliest tokens");
       hidden = memory.device(shape.hiddenBytes(), "residual stream");
       broken = memory.device(shape.brokenBytes(), "finite flags");
       qkv = memory.device(shape.qkvBytes(), "queries, keys and values");

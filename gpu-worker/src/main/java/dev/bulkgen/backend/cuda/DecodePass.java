@@ -6,6 +6,7 @@ import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.backend.StepOutput.SequenceOutput;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.sampling.DrawnToken;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -118,12 +119,12 @@ final class DecodePass implements AutoCloseable {
       StepResults results) {
     List<SequenceOutput> outputs = new ArrayList<>();
     for (int row = 0; row < rows.count; row++) {
-      int token = chosen.token(row, sequences.get(row), results);
-      boolean isBroken = results.isDecodeBroken(row) || token == StepOutput.NO_TOKEN;
+      DrawnToken drawn = chosen.drawn(row, sequences.get(row), results);
+      boolean isBroken = results.isDecodeBroken(row) || drawn.token() == StepOutput.NO_TOKEN;
       outputs.add(
           isBroken
               ? new StepOutput.Failure(StepCheck.notFinite(rows.positions[row]))
-              : new StepOutput.Token(token, chosen.logits[row]));
+              : new StepOutput.Token(drawn.token(), chosen.logits[row], drawn.logProbs()));
     }
     return outputs;
   }

@@ -6,8 +6,10 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.kernels.Catalogue;
 import dev.bulkgen.sampling.DeviceSampling;
+import dev.bulkgen.sampling.DrawnToken;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Chooses the tokens of rows whose logits are on the device: there, where a sequence's sampler can
@@ -81,15 +83,15 @@ final class DeviceSampler implements AutoCloseable {
    *
    * @return the token or {@link StepOutput#NO_TOKEN}
    */
-  int onHost(SequenceStep sequence, int row) {
+  DrawnToken onHost(SequenceStep sequence, int row) {
     float[] logits = logits(row);
     try {
-      return sequence.sampler().sample(logits, 0, logits.length);
+      return DrawnToken.of(sequence.sampler(), logits, 0, logits.length);
     } catch (BulkgenException e) {
       if (e.code() != ErrorCode.NUMERIC_FAILURE) {
         throw e;
       }
-      return StepOutput.NO_TOKEN;
+      return new DrawnToken(StepOutput.NO_TOKEN, Optional.empty());
     }
   }
 
@@ -108,7 +110,7 @@ final class DeviceSampler implements AutoCloseable {
 
   /**
    * Chooses on the device, without waiting; row i of the logits is that of {@code choices.get(i)},
-   * null where nothing is done. The tokens are left by slot, scores by row.
+   * null where nothing is done. What is drawn is left by slot, scores behind that by row.
    *
    * @param first row of the pass
    */
@@ -120,7 +122,7 @@ final class DeviceSampler implements AutoCloseable {
       if (choice instanceof Draw draw) {
         writer.write(row, draw.slot, draw.sampling);
       } else if (choice instanceof Score score) {
-        writer.writeScored(row, score.target);
+        writer.writeScored(row, shape.scoredResult(first + row), score.target);
       } else {
         writer.writeNone(row);
       }
@@ -140,18 +142,12 @@ final class DeviceSampler implements AutoCloseable {
             rows.address(),
             heldBack.address(),
             workspace.counts.address()),
-        results(choices, first));
-  }
-
-  private SamplingKernels.Drawn results(List<Choice> choices, int first) {
-    long bySlot = workspace.drawn.address();
-    if (choices.stream().noneMatch(Score.class::isInstance)) {
-      return SamplingKernels.Drawn.bySlotOnly(bySlot);
-    }
-    return SamplingKernels.Drawn.scored(
-        workspace.likeliest.address() + (long) Integer.BYTES * first,
-        bySlot,
-        workspace.logProbs.address() + (long) Float.BYTES * first);
+        new SamplingKernels.Results(
+            workspace.drawn.address(),
+            workspace.logProbs.address(),
+            workspace.topTokens.address(),
+            workspace.topLogProbs.address(),
+            SamplingKernels.MOST_TOP_TOKENS));
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepCheck;
 import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.backend.StepOutput.SequenceOutput;
+import dev.bulkgen.sampling.DrawnToken;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
@@ -101,12 +102,12 @@ final class PromptPass implements AutoCloseable {
       while (bad <= rows.lastRow(s) && !results.isPromptBroken(bad)) {
         bad++;
       }
-      int token = step.draws() ? chosen.token(s, step, results) : 0;
-      if (bad <= rows.lastRow(s) || token == StepOutput.NO_TOKEN) {
+      DrawnToken drawn = step.draws() ? chosen.drawn(s, step, results) : null;
+      if (bad <= rows.lastRow(s) || drawn != null && drawn.token() == StepOutput.NO_TOKEN) {
         int position = Math.min(bad, rows.lastRow(s)) - rows.firstRow[s];
         outputs.add(new StepOutput.Failure(StepCheck.notFinite(position)));
-      } else if (step.draws()) {
-        outputs.add(new StepOutput.Token(token, chosen.logits[s]));
+      } else if (drawn != null) {
+        outputs.add(new StepOutput.Token(drawn.token(), chosen.logits[s], drawn.logProbs()));
       } else if (step.targets().length > 0) {
         outputs.add(results.scored(chosen.firstRow(s), step.targets().length).orFailure(step));
       } else {

@@ -3,10 +3,12 @@ package dev.bulkgen.backend.cuda;
 import dev.bulkgen.backend.SequenceStep;
 import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.sampling.DeviceSampling;
+import dev.bulkgen.sampling.DrawnToken;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * From rows of the residual stream to tokens, so many rows at a time as there is room for logits.
@@ -24,14 +26,12 @@ final class RowChooser {
     final float[][][] logits;
 
     private final int[] firstRow; // [sequences] among the rows of the pass
-    private final int[] onHost; // [sequences] tokens
-    private final boolean[] isOnDevice; // [sequences]
+    private final DrawnToken[] onHost; // [sequences], null where the device draws
 
     private Chosen(int sequences) {
       logits = new float[sequences][0][];
       firstRow = new int[sequences];
-      onHost = new int[sequences];
-      isOnDevice = new boolean[sequences];
+      onHost = new DrawnToken[sequences];
     }
 
     /** The first of a sequence's rows among those of the pass. */
@@ -40,20 +40,26 @@ final class RowChooser {
     }
 
     /**
-     * A sequence's token, or {@link StepOutput#NO_TOKEN} where the logits are not finite; its
-     * sampler knows it then.
+     * A sequence's token, {@link StepOutput#NO_TOKEN} where the logits are not finite; its sampler
+     * knows it then.
      *
      * @param results of the step, which has been waited for
      */
-    int token(int sequence, SequenceStep step, StepResults results) {
-      if (!isOnDevice[sequence]) {
+    DrawnToken drawn(int sequence, SequenceStep step, StepResults results) {
+      if (onHost[sequence] != null) {
         return onHost[sequence];
       }
-      int token = results.token(step.cache().slot());
+      int slot = step.cache().slot();
+      int token = results.token(slot);
       if (token != StepOutput.NO_TOKEN) {
         step.sampler().accept(token);
       }
-      return token;
+      OptionalInt asked = step.sampler().logProbs();
+      return new DrawnToken(
+          token,
+          asked.isPresent()
+              ? Optional.of(results.logProbs(slot, asked.getAsInt()))
+              : Optional.empty());
     }
   }
 
@@ -112,7 +118,6 @@ final class RowChooser {
       chosen.onHost[row.sequence()] = sampler.onHost(step, index);
       return null;
     }
-    chosen.isOnDevice[row.sequence()] = true;
     pending.draws(step);
     return new DeviceSampler.Draw(step.cache().slot(), sampling.get());
   }

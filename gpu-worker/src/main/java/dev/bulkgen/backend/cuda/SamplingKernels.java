@@ -2,6 +2,7 @@ package dev.bulkgen.backend.cuda;
 
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
 
 /**
  * Launches the draw of next tokens on the device. The token is, to the bit, the one that {@link
@@ -9,7 +10,8 @@ import dev.bulkgen.error.ErrorCode;
  * {@link dev.bulkgen.sampling.LogProbs}.
  */
 public final class SamplingKernels {
-  public static final int MOST_TOP_TOKENS = 100;
+  /** What a row may list of the likeliest tokens. */
+  public static final int MOST_TOP_TOKENS = SamplingParamsBuilder.MAX_LOGPROBS;
 
   // SampleShared of sampling_row.cuh.
   private static final int SHARED_BYTES = 17344;
@@ -34,33 +36,18 @@ public final class SamplingKernels {
   public record Rows(int count, long logits, long samplings, long heldBack, long counts) {}
 
   /**
-   * Where the results go, by address.
+   * Where the results go, by address: to the numbers that {@link SamplingRows} writes.
    *
-   * @param tokens [rows] int, or 0 where none is scored: the likeliest of a row that is
-   * @param bySlot [slots] int, or 0: the same by slot
-   * @param logprobs [rows] float: the natural log-probabilities of the tokens, or of the targets,
-   *     before penalties and temperature, NaN without token; 0: nobody asks
-   * @param topCount how many of the likeliest tokens before penalties to list, 0 to 100
-   * @param topTokens [rows][topCount] int, the likeliest first, equal ones by id; −1 beyond the
-   *     vocabulary
-   * @param topLogprobs [rows][topCount] float
+   * @param tokens [results] int: the tokens, or the likeliest of rows that are scored
+   * @param logprobs [results] float: the natural log-probabilities of the tokens, or of the
+   *     targets, before penalties and temperature, NaN without token; of rows that ask for them
+   * @param topTokens [results that list any][topStride] int, the likeliest before penalties, the
+   *     likeliest first, equal ones by id; −1 beyond the vocabulary
+   * @param topLogprobs [results that list any][topStride] float
+   * @param topStride the most that any row lists, 0 to 100
    */
-  public record Drawn(
-      long tokens, long bySlot, long logprobs, int topCount, long topTokens, long topLogprobs) {
-
-    public static Drawn tokensOnly(long tokens) {
-      return new Drawn(tokens, 0, 0, 0, 0, 0);
-    }
-
-    public static Drawn bySlotOnly(long bySlot) {
-      return new Drawn(0, bySlot, 0, 0, 0, 0);
-    }
-
-    /** Of rows of which some are scored. */
-    public static Drawn scored(long tokens, long bySlot, long logprobs) {
-      return new Drawn(tokens, bySlot, logprobs, 0, 0, 0);
-    }
-  }
+  public record Results(
+      long tokens, long logprobs, long topTokens, long topLogprobs, int topStride) {}
 
   /**
    * How often tokens came in sequences, by address.
@@ -111,26 +98,26 @@ public final class SamplingKernels {
    * @throws BulkgenException INTERNAL if the logits are not aligned or more than 100 top tokens are
    *     asked for
    */
-  public void sample(CudaStream stream, Rows rows, Drawn drawn) {
-    if (rows.logits % ALIGNMENT != 0 || drawn.topCount < 0 || drawn.topCount > MOST_TOP_TOKENS) {
+  public void sample(CudaStream stream, Rows rows, Results results) {
+    int most = results.topStride;
+    if (rows.logits % ALIGNMENT != 0 || most < 0 || most > MOST_TOP_TOKENS) {
       throw BulkgenException.of(
           ErrorCode.INTERNAL,
           "sampling from logits at %x in rows of %d, %d top tokens",
           rows.logits,
           stride,
-          drawn.topCount);
+          most);
     }
     sampleArguments
         .setAddress("logits", rows.logits)
         .setAddress("samplings", rows.samplings)
         .setAddress("heldBack", rows.heldBack)
         .setAddress("counts", rows.counts)
-        .setAddress("tokens", drawn.tokens)
-        .setAddress("drawn", drawn.bySlot)
-        .setAddress("logprobs", drawn.logprobs)
-        .set("topCount", drawn.topCount)
-        .setAddress("topTokens", drawn.topTokens)
-        .setAddress("topLogprobs", drawn.topLogprobs);
+        .setAddress("drawn", results.tokens)
+        .setAddress("logprobs", results.logprobs)
+        .setAddress("topTokens", results.topTokens)
+        .setAddress("topLogprobs", results.topLogprobs)
+        .set("topStride", most);
     sampleKernel.launch(stream, Grid.of(rows.count), SHARED_BYTES, sampleArguments);
   }
 

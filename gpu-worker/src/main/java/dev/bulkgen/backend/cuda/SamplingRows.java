@@ -15,6 +15,7 @@ public final class SamplingRows {
   private static final String STRUCT = "SamplingRow";
   private static final int NO_SLOT = -1;
   private static final int NO_TARGET = -1;
+  private static final int NO_LOG_PROBS = -1;
   private static final DeviceSampling NOTHING =
       new DeviceSampling(SamplingParams.GREEDY, new PhiloxRandom(0, "", 0), new int[0], 0);
 
@@ -58,25 +59,26 @@ public final class SamplingRows {
   }
 
   /**
-   * Row {@code row} draws the next token of the sequence in {@code slot}.
+   * Row {@code row} draws the next token of the sequence in {@code slot}, whose results go to the
+   * same number.
    *
    * @throws BulkgenException INTERNAL if there is no room for the row or its held-back ids
    */
   public void write(int row, int slot, DeviceSampling sampling) {
-    write(row, slot, sampling, NO_TARGET);
+    write(row, slot, sampling, slot, NO_TARGET);
   }
 
   /** Row {@code row} draws nothing. */
   public void writeNone(int row) {
-    write(row, NO_SLOT, NOTHING, NO_TARGET);
+    write(row, NO_SLOT, NOTHING, 0, NO_TARGET);
   }
 
   /** Row {@code row} draws nothing and tells the log-probability of {@code target}. */
-  public void writeScored(int row, int target) {
-    write(row, NO_SLOT, NOTHING, target);
+  public void writeScored(int row, int result, int target) {
+    write(row, NO_SLOT, NOTHING, result, target);
   }
 
-  private void write(int row, int slot, DeviceSampling sampling, int target) {
+  private void write(int row, int slot, DeviceSampling sampling, int result, int target) {
     SamplingParams params = sampling.params();
     PhiloxRandom random = sampling.random();
     int[] held = sampling.heldBack();
@@ -108,6 +110,8 @@ public final class SamplingRows {
         .set("frequencyPenalty", (float) params.frequencyPenalty())
         .set("heldBackBegin", begin)
         .set("heldBackEnd", heldBack.position())
+        .set("result", result)
+        .set("topCount", params.logprobs().orElse(NO_LOG_PROBS))
         .set("target", target)
         .checkComplete();
   }

@@ -1,6 +1,9 @@
 package dev.bulkgen.backend.cuda;
 
+import dev.bulkgen.backend.StepOutput;
 import dev.bulkgen.sampling.DeviceSampling;
+import dev.bulkgen.sampling.SamplingParams;
+import dev.bulkgen.sampling.SamplingParamsBuilder;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 
@@ -77,50 +80,37 @@ final class SamplerRig implements AutoCloseable {
     return rows - 1 - row;
   }
 
-  /** Draws the tokens alone. */
+  /** Draws the tokens alone; −1 where {@code how} is null. */
   int[] sample(float[][] values, DeviceSampling[] how) {
-    return sample(values, how, SamplingKernels.Drawn.tokensOnly(tokens.address())).tokens;
+    writeRows(values, how);
+    return launch(1).tokens;
   }
 
   /** Draws with log-probabilities. */
   Result sampleWithTop(float[][] values, DeviceSampling[] how, int topCount) {
-    try (DeviceMemory logprobs = device.context.allocate(4L * rows, "logprobs");
-        DeviceMemory topTokens = device.context.allocate(4L * rows * topCount + 4, "tops");
-        DeviceMemory topLogprobs = device.context.allocate(4L * rows * topCount + 4, "tops")) {
-      SamplingKernels.Drawn drawn =
-          new SamplingKernels.Drawn(
-              tokens.address(),
-              0,
-              logprobs.address(),
-              topCount,
-              topTokens.address(),
-              topLogprobs.address());
-      return new Result(
-          sample(values, how, drawn).tokens,
-          device.arrays.floats(logprobs),
-          device.arrays.ints(topTokens),
-          device.arrays.floats(topLogprobs));
+    DeviceSampling[] reporting = new DeviceSampling[rows];
+    for (int row = 0; row < rows; row++) {
+      DeviceSampling own = how[row];
+      reporting[row] = own == null ? null : reporting(own, topCount);
     }
+    writeRows(values, reporting);
+    return launch(topCount);
+  }
+
+  private static DeviceSampling reporting(DeviceSampling own, int topCount) {
+    SamplingParams params = SamplingParamsBuilder.of(own.params()).logprobs(topCount).build();
+    return new DeviceSampling(params, own.random(), own.heldBack(), own.step());
   }
 
   /** Draws where {@code how} says so, and scores the targets of the other rows. */
   Result score(float[][] values, DeviceSampling[] how, int[] targets) {
-    try (DeviceMemory logprobs = device.context.allocate(4L * rows, "logprobs")) {
-      writeRows(values, how);
-      for (int row = 0; row < rows; row++) {
-        if (how[row] == null) {
-          samplingRows.writeScored(row, targets[row]);
-        }
-      }
-      int[] drawn =
-          launch(SamplingKernels.Drawn.scored(tokens.address(), 0, logprobs.address())).tokens;
-      return new Result(drawn, device.arrays.floats(logprobs), null, null);
-    }
-  }
-
-  private Result sample(float[][] values, DeviceSampling[] how, SamplingKernels.Drawn drawn) {
     writeRows(values, how);
-    return launch(drawn);
+    for (int row = 0; row < rows; row++) {
+      if (how[row] == null) {
+        samplingRows.writeScored(row, slot(row), targets[row]);
+      }
+    }
+    return launch(1);
   }
 
   private void writeRows(float[][] values, DeviceSampling[] how) {
@@ -138,15 +128,49 @@ final class SamplerRig implements AutoCloseable {
     device.arrays.write(logits, padded);
   }
 
-  private Result launch(SamplingKernels.Drawn drawn) {
+  private Result launch(int topCount) {
     device.stream.upload(samplings, 0, pinnedRows, 0, pinnedRows.bytes());
     device.stream.upload(heldBack, 0, pinnedHeldBack, 0, pinnedHeldBack.bytes());
-    kernels.sample(
-        device.stream,
-        new SamplingKernels.Rows(
-            rows, logits.address(), samplings.address(), heldBack.address(), counts.address()),
-        drawn);
-    return new Result(device.arrays.ints(tokens), null, null, null);
+    int[] none = new int[rows];
+    Arrays.fill(none, StepOutput.NO_TOKEN);
+    device.arrays.write(tokens, none);
+    try (DeviceMemory logprobs = device.context.allocate(4L * rows, "logprobs");
+        DeviceMemory topTokens = device.context.allocate(4L * rows * topCount + 4, "tops");
+        DeviceMemory topLogprobs = device.context.allocate(4L * rows * topCount + 4, "tops")) {
+      kernels.sample(
+          device.stream,
+          new SamplingKernels.Rows(
+              rows, logits.address(), samplings.address(), heldBack.address(), counts.address()),
+          new SamplingKernels.Results(
+              tokens.address(),
+              logprobs.address(),
+              topTokens.address(),
+              topLogprobs.address(),
+              topCount));
+      Result bySlot =
+          new Result(
+              device.arrays.ints(tokens),
+              device.arrays.floats(logprobs),
+              device.arrays.ints(topTokens),
+              device.arrays.floats(topLogprobs));
+      return byRow(bySlot, topCount);
+    }
+  }
+
+  private Result byRow(Result bySlot, int topCount) {
+    Result result =
+        new Result(
+            new int[rows], new float[rows], new int[rows * topCount], new float[rows * topCount]);
+    for (int row = 0; row < rows; row++) {
+      int slot = slot(row);
+      result.tokens[row] = bySlot.tokens[slot];
+      result.logprobs[row] = bySlot.logprobs[slot];
+      for (int i = 0; i < topCount; i++) {
+        result.topTokens[row * topCount + i] = bySlot.topTokens[slot * topCount + i];
+        result.topLogprobs[row * topCount + i] = bySlot.topLogprobs[slot * topCount + i];
+      }
+    }
+    return result;
   }
 
   /** A row's logits as the last launch left them. */

@@ -183,8 +183,10 @@ class TestSamplingKernels {
       how[6] = new DeviceSampling(params, random, new int[] {2, 5}, 0); // holds the NaN back
       how[7] = null;
       try (SamplerRig rig = new SamplerRig(3, logits.length)) {
+        assertArrayEquals(new int[] {2, -1, -1, -1, -1, 1, 0, -1}, rig.sample(logits, how));
         SamplerRig.Result result = rig.sampleWithTop(logits, how, 2);
-        assertArrayEquals(new int[] {2, -1, -1, -1, -1, 1, 0, -1}, result.tokens());
+        // A NaN that is held back has no log-probability, nor has any other token then.
+        assertArrayEquals(new int[] {2, -1, -1, -1, -1, 1, -1, -1}, result.tokens());
         assertTrue(Float.isNaN(result.logprobs()[1]) && Float.isNaN(result.logprobs()[4]));
         assertEquals(0, result.logprobs()[5]);
         assertArrayEquals(new float[] {3, 2, -INFINITY}, rig.logits(6));
@@ -250,11 +252,12 @@ class TestSamplingKernels {
         try {
           LogProbs expected = LogProbs.of(own, 0, vocabulary);
           assertEquals(expected.likeliest(), result.tokens()[row], "row " + row);
-          int target = how[row] == null ? targets[row] : expected.likeliest();
-          assertEquals(expected.of(own[target]), result.logprobs()[row], "row " + row);
+          if (how[row] == null) {
+            assertEquals(expected.of(own[targets[row]]), result.logprobs()[row], "row " + row);
+          }
         } catch (BulkgenException e) {
           assertEquals(StepOutput.NO_TOKEN, result.tokens()[row]);
-          assertTrue(Float.isNaN(result.logprobs()[row]));
+          assertTrue(how[row] != null || Float.isNaN(result.logprobs()[row]));
         }
       }
     }
@@ -303,11 +306,11 @@ class TestSamplingKernels {
       assertInternal(() -> new SamplingKernels(kernels, 5, 4));
       assertInternal(() -> new SamplingKernels(kernels, (1 << 22) + 1, 1 << 23));
       SamplingKernels sampler = new SamplingKernels(kernels, 5, 8);
-      SamplingKernels.Drawn tokens = SamplingKernels.Drawn.tokensOnly(0);
+      SamplingKernels.Results tokens = new SamplingKernels.Results(0, 0, 0, 0, 0);
       SamplingKernels.Rows shifted = new SamplingKernels.Rows(1, 8, 0, 0, 0);
       assertInternal(() -> sampler.sample(device.stream, shifted, tokens));
       SamplingKernels.Rows rows = new SamplingKernels.Rows(1, 16, 0, 0, 0);
-      SamplingKernels.Drawn many = new SamplingKernels.Drawn(0, 0, 0, 101, 0, 0);
+      SamplingKernels.Results many = new SamplingKernels.Results(0, 0, 0, 0, 101);
       assertInternal(() -> sampler.sample(device.stream, rows, many));
     }
   }
