@@ -2,7 +2,6 @@ package dev.bulkgen.cache;
 
 import dev.bulkgen.cache.PrefixBlock.Key;
 import dev.bulkgen.cache.PrefixBlock.State;
-import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.Set;
 
@@ -268,24 +267,40 @@ public final class PrefixIndex {
   }
 
   /**
-   * Gives up the block that was unused for longest.
+   * Gives up the block that was unused for longest, of those that nobody waits for if there is one.
    *
    * @param wantedToo whether one that somebody waits for may go
    * @return false if there is none to give up
    */
   public boolean evict(boolean wantedToo) {
-    Iterator<PrefixBlock> oldest = ready.iterator();
-    while (oldest.hasNext()) {
-      PrefixBlock block = oldest.next();
-      boolean isLast = block.children.values().stream().allMatch(c -> c.state == State.ABSENT);
-      if (block.readers == 0 && isLast && (wantedToo || block.wanted == 0)) {
-        oldest.remove();
-        drop(block);
-        prune(block);
-        return true;
+    PrefixBlock oldestWanted = null;
+    for (PrefixBlock block : ready) {
+      if (block.wanted > 0 && (oldestWanted != null || !wantedToo)) {
+        continue;
+      }
+      if (block.readers == 0 && isLast(block)) {
+        if (block.wanted == 0) {
+          giveUp(block);
+          return true;
+        }
+        oldestWanted = block;
       }
     }
-    return false;
+    if (oldestWanted == null) {
+      return false;
+    }
+    giveUp(oldestWanted);
+    return true;
+  }
+
+  private static boolean isLast(PrefixBlock block) {
+    return block.children.values().stream().allMatch(child -> child.state == State.ABSENT);
+  }
+
+  private void giveUp(PrefixBlock block) {
+    ready.remove(block);
+    drop(block);
+    prune(block);
   }
 
   private void drop(PrefixBlock block) {
@@ -309,6 +324,11 @@ public final class PrefixIndex {
     if (block.wanted == 0 && block.state == State.ABSENT && block.children.isEmpty()) {
       block.parent.children.remove(block.key);
     }
+  }
+
+  /** What is ready of the prompt goes after all that is now ready of others. */
+  public void touch(Path path) {
+    touch(path, readyBlocks(path));
   }
 
   /** The last block first, so that it goes before those it stands on. */

@@ -1,6 +1,7 @@
 package dev.bulkgen.schedule;
 
 import dev.bulkgen.cache.CacheLayout;
+import dev.bulkgen.cache.PagePool;
 import dev.bulkgen.cache.PrefixIndex;
 import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.schedule.SequenceState.Phase;
@@ -12,6 +13,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.IntSupplier;
 
 /**
  * Decides who is in the next step: continuous batching (Yu et al., "Orca", OSDI 2022, §3.1), where
@@ -166,12 +168,8 @@ public final class Scheduler {
   }
 
   private boolean canGrow(List<SequenceState> decodes, int needed) {
-    while (needed * layout.layers() > pools.pages().available()) {
-      if (!prefixes.evict(true)) {
-        return false;
-      }
-    }
-    return admission.lets(decodes, this::growth, flight);
+    return makeFree(pools.pages(), () -> needed, true)
+        && admission.lets(decodes, this::growth, flight);
   }
 
   private boolean canSwap(SequenceState sequence) {
@@ -200,7 +198,7 @@ public final class Scheduler {
       boolean fits =
           runningCount() < limits.slots()
               && !sequence.awaitsToken()
-              && room((pages + decodes.size()) * layout.layers())
+              && makeFree(pools.pages(), () -> pages + decodes.size(), runningCount() == 0)
               && admission.takesBack(sequence, pages, flight);
       if (!fits) {
         break;
@@ -217,10 +215,10 @@ public final class Scheduler {
     return swapIns;
   }
 
-  /** Whether that many pages are free, once unused prefixes that nobody waits for have gone. */
-  private boolean room(int pages) {
-    while (pools.pages().available() < pages) {
-      if (!prefixes.evict(runningCount() == 0)) {
+  /** Gives up prefixes for pages of every layer, more of them if they are the asker's own. */
+  private boolean makeFree(PagePool pool, IntSupplier needed, boolean wantedToo) {
+    while (needed.getAsInt() * layout.layers() > pool.available()) {
+      if (!prefixes.evict(wantedToo)) {
         return false;
       }
     }
@@ -262,10 +260,13 @@ public final class Scheduler {
       if (partOf(next, left) == 0) {
         return;
       }
-      Optional<Part> part = fits(next) ? begin(next, left) : Optional.empty();
-      if (part.isEmpty()) {
+      if (!fits(next)) {
         lastFull = runningCount();
         return;
+      }
+      Optional<Part> part = begin(next, left);
+      if (part.isEmpty()) {
+        return; // staging pages come free when a prompt ends, which may be long before its sequence
       }
       candidates.remove();
       parts.add(part.get());
@@ -281,14 +282,16 @@ public final class Scheduler {
 
   /** Whether there is a slot, and pages now and later. */
   private boolean fits(SequenceState next) {
-    int pages = layout.pagesPerLayer(next.promptLength());
-    if (runningCount() > 0) {
-      // Alone, it may have to make room by blocks of its own beginning.
-      pages -= prefixes.sharedPages(next.path(), next.promptLength());
-    }
-    return runningCount() < limits.slots()
-        && room(pages * layout.layers())
-        && admission.takes(next, flight);
+    return runningCount() < limits.slots() && hasPages(next) && admission.takes(next, flight);
+  }
+
+  /** Whether the pages of its prompt are free; alone, it may have to give up its own beginning. */
+  private boolean hasPages(SequenceState next) {
+    int length = next.promptLength();
+    prefixes.touch(next.path());
+    IntSupplier needed =
+        () -> layout.pagesPerLayer(length) - prefixes.sharedPages(next.path(), length);
+    return makeFree(pools.pages(), needed, runningCount() == 0);
   }
 
   /** Takes a slot, all pages of the prompt and what it stages; empty if that does not fit now. */
@@ -304,9 +307,6 @@ public final class Scheduler {
       }
       staged -= layout.promptAlignment(); // shares less
     }
-    if (tokens == 0) {
-      return Optional.empty();
-    }
     SequenceCache cache = device.take();
     prefixes.begin(path, cache, length, Math.min(staged, prefixes.sharedTokens(path)));
     if (!whole) {
@@ -320,15 +320,11 @@ public final class Scheduler {
 
   /** Whether there are staging pages for a prompt up to {@code tokens}, beside those ready. */
   private boolean stagingRoom(PrefixIndex.Path path, int tokens, boolean whole) {
-    int needed = stagingPages(tokens) - stagingPages(prefixes.readyTokens(path));
-    while (pools.staging().available() < needed * layout.layers()) {
-      // A prompt in parts cannot begin without; alone, it takes what others only wait for.
-      if (!prefixes.evict(!whole && runningCount() == 0)) {
-        return false;
-      }
-      needed = stagingPages(tokens) - stagingPages(prefixes.readyTokens(path));
-    }
-    return true;
+    // A prompt in parts cannot begin without; alone, it takes what others only wait for.
+    return makeFree(
+        pools.staging(),
+        () -> stagingPages(tokens) - stagingPages(prefixes.readyTokens(path)),
+        !whole && runningCount() == 0);
   }
 
   /** The backend has taken the step. */
@@ -356,10 +352,12 @@ public final class Scheduler {
     sequence.drew(token);
   }
 
-  /** The sequence is complete: its length is learned from, its pages and slot are free at once. */
+  /** Takes out a sequence that is complete, and learns from its length; nothing if it has ended. */
   public void finish(SequenceState sequence) {
-    forecast.ended(sequence.outputLength());
-    end(sequence);
+    if (sequence.phase() != Phase.ENDED) {
+      forecast.ended(sequence.outputLength());
+      end(sequence);
+    }
   }
 
   /** Takes a sequence out, failed or cancelled. Does nothing if it has ended. */
@@ -368,7 +366,9 @@ public final class Scheduler {
       return;
     }
     prefixes.leave(sequence.path());
-    waiting.remove(sequence);
+    if (waiting.remove(sequence)) {
+      lastFull = 0; // who is first now may fit where it did not
+    }
     flight.remove(sequence);
     SequenceCache cache = sequence.cache();
     if (sequence.phase() == Phase.RUNNING) {

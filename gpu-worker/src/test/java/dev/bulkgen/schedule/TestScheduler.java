@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.cache.CacheLayout;
 import dev.bulkgen.cache.CachePolicy;
+import dev.bulkgen.cache.MemoryPlan;
 import dev.bulkgen.cache.PagePool;
 import dev.bulkgen.schedule.SequenceState.Phase;
 import dev.bulkgen.schedule.StepPlan.Part;
@@ -345,5 +346,78 @@ class TestScheduler {
     assertEquals(0, step(scheduler).prefills().size());
     scheduler.end(first.get(1));
     assertEquals(2, step(scheduler).prefills().size());
+  }
+
+  /** A prompt whose first {@code shared} tokens are those of {@code beginning}. */
+  private static int[] prompt(int beginning, int shared, int length, int own) {
+    return IntStream.range(0, length).map(t -> t < shared ? beginning + t : own).toArray();
+  }
+
+  private static void keep(Scheduler scheduler, int beginning) {
+    List<SequenceState> alike =
+        List.of(
+            sequence(beginning, prompt(beginning, 64, 65, 7), 5),
+            sequence(beginning + 1, prompt(beginning, 64, 65, 7), 5));
+    alike.forEach(scheduler::add);
+    step(scheduler);
+    step(scheduler);
+    alike.forEach(scheduler::end);
+  }
+
+  @Test
+  void testWhoeverIsAloneKeepsWhatItCanOfItsOwnBeginning() {
+    SchedulerPools pools = pools(LAYERS * 4, 0, 0);
+    Scheduler scheduler = scheduler(pools, 10, 1000, 0);
+    keep(scheduler, 1000);
+    assertEquals(LAYERS * 2, pools.usedPages());
+    SequenceState all = sequence(1, prompt(1000, 64, 104, 8), 24); // four pages, two of them there
+    scheduler.add(all);
+    assertEquals(List.of(new Part(all, 64, 104)), step(scheduler).prefills());
+  }
+
+  @Test
+  void testBeginningsThatNobodyWaitsForGoFirst() {
+    SchedulerPools pools = pools(LAYERS * 6, 0, 0);
+    Scheduler scheduler = scheduler(pools, 10, 1000, 0);
+    keep(scheduler, 1000);
+    keep(scheduler, 2000);
+    SequenceState next = sequence(1, prompt(1000, 64, 160, 8), 5);
+    scheduler.add(next);
+    assertEquals(List.of(new Part(next, 64, 160)), step(scheduler).prefills());
+    assertEquals(LAYERS * 6, pools.usedPages(), "a page of the newer one had to go, no more");
+  }
+
+  @Test
+  void testALongPromptBeginsWhenTheOneBeforeItIsStagedNoMore() {
+    CacheLayout coded = layout(CachePolicy.KIVI2);
+    int staging = (int) MemoryPlan.pagesOf(coded.staging(), 300); // of one prompt
+    SchedulerLimits limits = new SchedulerLimits(10, 128, 0, 0.97, 1, false);
+    Scheduler scheduler = new Scheduler(coded, pools(1000, staging, 0), limits);
+    SequenceState first = sequence(0, 300, 50);
+    SequenceState second = sequence(1, 300, 50);
+    scheduler.add(first);
+    scheduler.add(second);
+    StepPlan plan = step(scheduler);
+    while (!first.isPrefilled()) {
+      assertEquals(List.of(first), prefilled(plan));
+      plan = step(scheduler);
+    }
+    assertEquals(
+        List.of(first), prefilled(plan), "its end leaves room in the step, but no staging");
+    assertEquals(List.of(new Part(second, 0, 128)), step(scheduler).prefills());
+  }
+
+  @Test
+  void testTheLineMovesWhenItsHeadGivesUp() {
+    SchedulerLimits limits = new SchedulerLimits(10, 1000, 0, 0.97, 1, true);
+    Scheduler scheduler = new Scheduler(FP16, pools(LAYERS * 20, 0, 0), limits);
+    SequenceState running = sequence(0, 60, 200);
+    SequenceState large = sequence(1, 600, 8);
+    SequenceState small = sequence(2, 3, 3);
+    List.of(running, large, small).forEach(scheduler::add);
+    assertEquals(List.of(running), prefilled(step(scheduler)));
+    assertEquals(List.of(), prefilled(step(scheduler)));
+    scheduler.end(large);
+    assertEquals(List.of(small), prefilled(step(scheduler)));
   }
 }
