@@ -199,14 +199,15 @@ public final class Engine implements AutoCloseable {
   /** Submits all and waits for all: the completions of each request, in the requests' order. */
   public List<List<Completion>> generateAll(List<GenerateRequest> requests) {
     List<CompletableFuture<List<Completion>>> futures = new ArrayList<>(requests.size());
-    for (GenerateRequest request : requests) {
-      futures.add(submit(request));
-    }
     try {
+      for (GenerateRequest request : requests) {
+        futures.add(submit(request));
+      }
       return futures.stream().map(CompletableFuture::join).toList();
     } catch (CompletionException e) {
-      futures.forEach(future -> future.cancel(false));
       throw e.getCause() instanceof BulkgenException known ? known : e;
+    } finally {
+      futures.forEach(future -> future.cancel(false)); // those that a failure left
     }
   }
 

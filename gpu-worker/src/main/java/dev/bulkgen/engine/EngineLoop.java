@@ -124,7 +124,11 @@ final class EngineLoop implements Runnable {
   /** Frees what belongs to samples that are complete, and to jobs nobody waits for any more. */
   private void dropEnded() {
     for (JobSequence next = ended.poll(); next != null; next = ended.poll()) {
-      scheduler.end(next.sequence());
+      if (next instanceof Sample sample && sample.isComplete()) {
+        scheduler.finish(next.sequence()); // a stop string tells of lengths as well
+      } else {
+        scheduler.end(next.sequence());
+      }
       sequences.remove(next.sequence());
     }
   }
@@ -228,6 +232,11 @@ final class EngineLoop implements Runnable {
     } catch (BulkgenException reason) {
       pending.forEach(job -> job.fail(reason));
     }
-    backend.close();
+    try {
+      backend.close();
+    } catch (RuntimeException | Error e) {
+      // Thrown on, it would end the process where one watches over threads, as Spark does.
+      LOG.error("the backend did not close: {}", e.toString(), e);
+    }
   }
 }

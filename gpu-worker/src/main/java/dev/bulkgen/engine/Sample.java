@@ -30,7 +30,7 @@ final class Sample implements JobSequence {
   private final List<TokenLogProbs> logProbs = new ArrayList<>();
   private int[] tokens = new int[16];
   private int count;
-  private boolean isComplete;
+  private volatile boolean isComplete;
 
   /** Why a token is a sequence's last, as far as the token alone tells. */
   record Ending(FinishReason reason, String stopReason) {}
@@ -113,6 +113,11 @@ final class Sample implements JobSequence {
       complete(ending.orElse(new Ending(FinishReason.STOP, null)), cachedTokens);
     }
     return isStopped && ending.isEmpty();
+  }
+
+  /** Whether its text has ended, by the model, its length or a stop string. */
+  boolean isComplete() {
+    return isComplete;
   }
 
   private void complete(Ending ending, int cachedTokens) {

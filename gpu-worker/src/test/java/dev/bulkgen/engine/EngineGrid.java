@@ -55,6 +55,13 @@ final class EngineGrid {
 
   /** An engine that admits boldly, so that few pages mean constant swapping. */
   Engine open(Point point) {
+    return open(point, 1);
+  }
+
+  /**
+   * @param expectedTokens of an output before any is known
+   */
+  Engine open(Point point, int expectedTokens) {
     int layers = layout.layers();
     MemoryDemand demand =
         new MemoryDemand(
@@ -102,7 +109,7 @@ final class EngineGrid {
             point.prefillTokens,
             point.maxBatch,
             1,
-            1,
+            expectedTokens,
             point.sharing == PrefixSharing.AUTO);
     return new Engine(plan, encoder, Set.of(2), opener.open(WEIGHTS, layout, capacity), limits);
   }

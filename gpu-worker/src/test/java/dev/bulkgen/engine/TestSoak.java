@@ -7,7 +7,6 @@ import dev.bulkgen.backend.Backend;
 import dev.bulkgen.backend.StepBatch;
 import dev.bulkgen.backend.cpu.CpuBackend;
 import dev.bulkgen.cache.CachePolicy;
-import dev.bulkgen.cache.SequenceCache;
 import dev.bulkgen.config.PrefixSharing;
 import dev.bulkgen.engine.EngineGrid.Point;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
@@ -107,12 +106,11 @@ class TestSoak {
   }
 
   /** Every 500th step takes a few milliseconds more. */
-  private static final class SlowBackend implements Backend {
-    private final Backend backend;
+  private static final class SlowBackend extends ForwardingBackend {
     private int steps;
 
     SlowBackend(Backend backend) {
-      this.backend = backend;
+      super(backend);
     }
 
     @Override
@@ -120,37 +118,7 @@ class TestSoak {
       if (++steps % 500 == 0) {
         LockSupport.parkNanos(5_000_000);
       }
-      return backend.submit(batch);
-    }
-
-    @Override
-    public String description() {
-      return backend.description();
-    }
-
-    @Override
-    public void copyCache(SequenceCache from, SequenceCache to) {
-      backend.copyCache(from, to);
-    }
-
-    @Override
-    public void swapOut(SequenceCache from, SequenceCache to) {
-      backend.swapOut(from, to);
-    }
-
-    @Override
-    public void swapIn(SequenceCache from, SequenceCache to) {
-      backend.swapIn(from, to);
-    }
-
-    @Override
-    public long cacheBytes() {
-      return backend.cacheBytes();
-    }
-
-    @Override
-    public void close() {
-      backend.close();
+      return super.submit(batch);
     }
   }
 }
