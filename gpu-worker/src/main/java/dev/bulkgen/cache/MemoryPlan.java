@@ -270,8 +270,8 @@ public record MemoryPlan(
     return leastBytes(layout, demand) <= demand.cacheBudget();
   }
 
-  /** What one longest sequence takes, from its first part on. */
-  private static long leastBytes(CacheLayout layout, MemoryDemand demand) {
+  /** Bytes that one longest sequence takes, from the first part of its prompt on. */
+  public static long leastBytes(CacheLayout layout, MemoryDemand demand) {
     long staging = leastStaging(layout, demand) * layout.staging().pageBytes();
     return layout.sequenceBytes(demand.maxModelLen()) + staging;
   }

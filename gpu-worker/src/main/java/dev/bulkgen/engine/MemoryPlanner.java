@@ -130,8 +130,9 @@ public final class MemoryPlanner {
    */
   private MemoryDemand demand(CacheLayout layout, int maxModelLen, int maxBatch) {
     long longest = MemoryPlan.pagesOf(layout, maxModelLen);
-    long left = demand(layout, maxModelLen, maxBatch, longest).cacheBudget() - layout.windowBytes();
-    long most = Math.max(longest, left / layout.pageBytes());
+    MemoryDemand smallest = demand(layout, maxModelLen, maxBatch, longest);
+    long spare = smallest.cacheBudget() - MemoryPlan.leastBytes(layout, smallest);
+    long most = longest + Math.max(0, spare) / layout.pageBytes();
     return demand(layout, maxModelLen, maxBatch, Math.min(maxBatch * longest, most));
   }
 

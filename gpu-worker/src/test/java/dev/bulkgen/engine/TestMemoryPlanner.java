@@ -12,6 +12,7 @@ import dev.bulkgen.config.BackendChoice;
 import dev.bulkgen.config.DtypeChoice;
 import dev.bulkgen.config.EngineConfig;
 import dev.bulkgen.config.GemmChoice;
+import dev.bulkgen.config.PrefixSharing;
 import dev.bulkgen.config.PromptOverflow;
 import dev.bulkgen.config.SchedulingConfig;
 import dev.bulkgen.error.BulkgenException;
@@ -130,36 +131,30 @@ class TestMemoryPlanner {
   /** What the refusal names is accepted, and a byte less is not. */
   @ParameterizedTest
   @CsvSource({
-    "fp16, 1, 0",
-    "fp16, 1000, 777",
-    "kivi2, 1, 0",
-    "kivi2, 64, 0",
-    "kivi2, 1000, 509",
-    "'kivi:k=4,v=2,group=16,window=16', 64, 1154",
-    "'kivi:k=2,v=2,group=128,window=256,sink=128', 8, 100"
+    "fp16, 1, 0, 0",
+    "fp16, 1000, 777, 0",
+    "kivi2, 1, 0, 0",
+    "kivi2, 64, 0, 0",
+    "kivi2, 64, 0, 96",
+    "kivi2, 1000, 509, 0",
+    "'kivi:k=4,v=2,group=16,window=16', 64, 1154, 0",
+    "'kivi:k=4,v=2,group=16,window=16', 2, 0, 100",
+    "'kivi:k=2,v=2,group=128,window=256,sink=128', 8, 100, 0"
   })
-  void testRefusalNamesTheSmallestBudget(String kvCache, int maxBatch, int maxModelLen) {
-    Path model = Fixtures.path("models/recall");
-    ModelDescription description = ModelFolder.describe(model);
+  void testRefusalNamesTheSmallestBudget(
+      String kvCache, int maxBatch, int maxModelLen, int maxPrefillTokens) {
+    ModelDescription description = ModelFolder.describe(Fixtures.path("models/recall"));
+    EngineConfig batch =
+        EngineFixture.withScheduling(
+            EngineFixture.recall(kvCache, maxBatch),
+            new SchedulingConfig(
+                maxPrefillTokens == 0 ? OptionalInt.empty() : OptionalInt.of(maxPrefillTokens),
+                OptionalLong.empty(),
+                PrefixSharing.AUTO));
+    EngineConfig config =
+        maxModelLen == 0 ? batch : EngineFixture.withMaxModelLen(batch, maxModelLen);
     LongFunction<MemoryPlan> plan =
-        memory ->
-            new MemoryPlanner(
-                    new EngineConfig(
-                        model,
-                        kvCache,
-                        BackendChoice.CPU,
-                        DtypeChoice.AUTO,
-                        GemmChoice.OWN,
-                        OptionalLong.of(memory),
-                        0.9,
-                        maxBatch,
-                        maxModelLen == 0 ? OptionalInt.empty() : OptionalInt.of(maxModelLen),
-                        PromptOverflow.ERROR,
-                        2,
-                        0,
-                        SchedulingConfig.DEFAULT),
-                    description)
-                .plan();
+        memory -> new MemoryPlanner(EngineFixture.withMemory(config, memory), description).plan();
     for (long memory : new long[] {0, 1 << 16, 1 << 19}) {
       BulkgenException error = assertThrows(BulkgenException.class, () -> plan.apply(memory));
       int named = number(error, "raise memory to .* \\((\\d+) bytes\\)");
@@ -168,6 +163,31 @@ class TestMemoryPlanner {
       assertTrue(accepted.sequences(accepted.demand().maxModelLen()) >= 1, accepted.toString());
       assertThrows(BulkgenException.class, () -> plan.apply(named - 1));
     }
+  }
+
+  /** A device's table of pages has an end of its own, whatever the memory. */
+  @Test
+  void testRefusalNamesABatchWhosePageTableFits(@TempDir Path folder) throws Exception {
+    String config = Files.readString(Fixtures.path("models/recall/config.json"));
+    Path file = folder.resolve("config.json");
+    Files.writeString(file, config.replace("2048", "8000000"));
+    ModelDescription description = ModelFolder.describe(file);
+    IntFunction<MemoryPlan> plan =
+        batch ->
+            new MemoryPlanner(
+                    EngineFixture.withMemory(
+                        EngineFixture.on(
+                            BackendChoice.CUDA,
+                            DtypeChoice.AUTO,
+                            EngineFixture.config(file, "kivi2", batch, PromptOverflow.ERROR)),
+                        1L << 50),
+                    description)
+                .plan();
+    BulkgenException error = assertThrows(BulkgenException.class, () -> plan.apply(60_000));
+    assertEquals(ErrorCode.MEMORY_PLAN_REFUSED, error.code());
+    int fitting = number(error, "max-batch to (\\d+)");
+    assertDoesNotThrow(() -> plan.apply(fitting));
+    assertThrows(BulkgenException.class, () -> plan.apply(fitting + 1));
   }
 
   @Test

@@ -83,12 +83,13 @@ record CudaShape(
       throw BulkgenException.of(
           ErrorCode.MEMORY_PLAN_REFUSED,
           "the page table of %d sequences of %d tokens in %d layers has %.0f entries, more than %d:"
-              + " lower max-batch or max-model-len",
+              + " lower max-batch to %d, or max-model-len",
           capacity.slots(),
           length,
           layout.layers(),
           entries,
-          Integer.MAX_VALUE);
+          Integer.MAX_VALUE,
+          Integer.MAX_VALUE / ((long) layout.layers() * pages));
     }
   }
 
