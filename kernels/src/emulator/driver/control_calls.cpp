@@ -88,6 +88,7 @@ enum Control {
   controlLiveHostAllocations,
   controlLiveHandles,
   controlLaunches,
+  controlLiveHostBytes,
 };
 
 int setControl(const Call& call, int control, size_t value) {
@@ -121,9 +122,11 @@ int setControl(const Call& call, int control, size_t value) {
 int readControl(const Call& call, int control, size_t* value) {
   Driver& device = driver();
   size_t hostAllocations = 0;
+  size_t hostBytes = 0;
   size_t handles = 0;
   for (Context* context : device.contexts) {
     hostAllocations += context->hostMemory.size() + context->registered.size();
+    for (auto& pinned : context->hostMemory) hostBytes += pinned.second;
     handles += context->streams.size() + context->events.size() + context->modules.size() +
                context->graphs.size() + context->executables.size();
   }
@@ -134,6 +137,7 @@ int readControl(const Call& call, int control, size_t* value) {
     case controlLiveHostAllocations: *value = hostAllocations; return success;
     case controlLiveHandles: *value = handles; return success;
     case controlLaunches: *value = device.launches; return success;
+    case controlLiveHostBytes: *value = hostBytes; return success;
     default: return call.refuse(invalidValue, "unknown limit");
   }
 }

@@ -27,6 +27,7 @@ public final class EmulatedControls implements AutoCloseable {
   private static final int LIVE_HOST_ALLOCATIONS = 0x1102;
   private static final int LIVE_HANDLES = 0x1103;
   private static final int LAUNCHES = 0x1104;
+  private static final int LIVE_HOST_BYTES = 0x1105;
   private static final long USUAL_SEED = 1;
 
   private final long memoryBytes;
@@ -92,6 +93,11 @@ public final class EmulatedControls implements AutoCloseable {
   /** Bytes of all allocations on the device that are alive. */
   public long aliveBytes() {
     return read(LIVE_BYTES);
+  }
+
+  /** Bytes of all pinned memory of the host that is alive. */
+  public long alivePinnedBytes() {
+    return read(LIVE_HOST_BYTES);
   }
 
   /** Kernels that have run in this process. */
