@@ -10,11 +10,13 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * A card that need not be here, to plan for.
+ * A card that need not be here, to plan for. What it has is an estimate.
  *
- * @param totalBytes as {@code cuDeviceTotalMem} reports it, which is less than the name says: the
- *     driver keeps some. From the "total capacity" of published PyTorch messages, rounded down;
- *     machines differ by some 100 MiB
+ * @param totalBytes as {@code cuDeviceTotalMem} reports it, which is less than the name says, and
+ *     less than {@code nvidia-smi} does: the driver keeps some. The lowest "total capacity",
+ *     rounded down, of some ten PyTorch messages for each card in public repositories; machines and
+ *     drivers differ by some 100 MiB. Cards with GDDR memory lose a sixteenth of it to error
+ *     correction, which is taken as off for RTX cards and as on for the others
  * @param capability compute capability as {@code 10 · major + minor}: NVIDIA's table of CUDA GPUs
  */
 record NamedDevice(String name, long totalBytes, int capability) {
@@ -34,11 +36,11 @@ record NamedDevice(String name, long totalBytes, int capability) {
           of("l4", 22.0, 89),
           of("a40", 44.3, 86),
           of("a10", 22.0, 86),
-          of("rtx6000-ada", 47.4, 89),
-          of("rtx-a6000", 47.4, 86),
+          of("rtx6000-ada", 47.2, 89),
+          of("rtx-a6000", 47.2, 86),
           of("rtx5090", 31.3, 120),
-          of("rtx4090", 23.6, 89),
-          of("rtx3090", 23.6, 86));
+          of("rtx4090", 23.5, 89),
+          of("rtx3090", 23.5, 86));
 
   private static NamedDevice of(String name, double gibibytes, int capability) {
     return new NamedDevice(name, (long) (gibibytes * (1L << 30)), capability);

@@ -51,8 +51,8 @@ public final class PlanCommand implements Callable<Integer> {
       names = "--device",
       paramLabel = "NAME",
       description =
-          "A card to plan for that need not be here, such as h100-80g, a100-40g, l40s or rtx4090; or"
-              + " the number of one that is.")
+          "A card to plan for that need not be here, such as h100-80g, a100-40g, l40s or rtx4090,"
+              + " whose free memory is then an estimate; or the number of one that is.")
   private String device;
 
   @Option(
@@ -168,8 +168,8 @@ public final class PlanCommand implements Callable<Integer> {
     spec.commandLine()
         .getOut()
         .printf(
-            "for %s: %s as its driver reports it, %s free beside a context, compute capability"
-                + " %d.%d%n",
+            "for %s, by estimate: %s as its driver reports it, %s free beside a context, compute"
+                + " capability %d.%d; host memory is this machine's%n",
             named.name(),
             ByteSize.format(named.totalBytes()),
             ByteSize.format(named.freeBytes()),

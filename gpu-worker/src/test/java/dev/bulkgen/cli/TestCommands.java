@@ -135,7 +135,7 @@ class TestCommands {
     String model = Fixtures.path("models/recall").toString();
     String text =
         run(new PlanCommand(EngineSettings.ALL), "--model", model, "--device", "A100_40G");
-    assertTrue(text.contains("for a100-40g: 39.30 GiB"), text);
+    assertTrue(text.contains("for a100-40g, by estimate: 39.30 GiB"), text);
     assertTrue(text.contains("compute capability 8.0"), text);
     assertTrue(text.contains("budget          34.92 GiB"), text); // 0.9 of 38.8
     assertTrue(text.contains("where the memory goes"), text);
