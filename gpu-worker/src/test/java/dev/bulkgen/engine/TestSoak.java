@@ -71,7 +71,9 @@ class TestSoak {
           heapEarly,
           heap);
       assertTrue(heap < heapEarly + HEAP_SLACK, heap + " bytes of heap, " + heapEarly + " before");
-      assertEquals(directEarly, directBytes(), "memory outside the heap");
+      // Less is possible: tests before this one may have left buffers to be collected.
+      long direct = directBytes();
+      assertTrue(direct <= directEarly, direct + " bytes outside the heap, " + directEarly);
       assertTrue(cancelled > REQUESTS / 20);
       // All pages but the spare ones: nobody else holds any.
       assertEquals(1, engine.generateAll(List.of(EngineGrid.longest())).size());
