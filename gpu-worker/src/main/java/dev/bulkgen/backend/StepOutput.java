@@ -38,11 +38,15 @@ public record StepOutput(List<SequenceOutput> sequences) {
    */
   public record Scored(float[] logProbs, int[] likeliest) implements SequenceOutput {
 
-    /** This, or a failure where a row of {@code step} has {@link #NO_TOKEN}. */
-    public SequenceOutput orFailure(SequenceStep step) {
+    /**
+     * This, or a failure where a row has {@link #NO_TOKEN}.
+     *
+     * @param lengthAfter tokens cached after the step; its cache may have gone on since
+     */
+    public SequenceOutput orFailure(int lengthAfter) {
       for (int i = 0; i < likeliest.length; i++) {
         if (likeliest[i] == NO_TOKEN) {
-          int position = step.lengthAfter() - likeliest.length + i;
+          int position = lengthAfter - likeliest.length + i;
           return new Failure(StepCheck.notFinite(position));
         }
       }

@@ -226,6 +226,40 @@ public abstract class AbstractTestScoring extends AbstractTestPromptParts {
     }
   }
 
+  /** The residual stream is sound and the logits are not; in a prompt that comes in parts. */
+  @Test
+  void brokenLogitsTellTheirPosition() {
+    ModelWeights sound = RandomModels.make(PLAIN, 90);
+    ModelWeights weights =
+        new ModelWeights(
+            sound.config(),
+            sound.embedding(),
+            sound.layers(),
+            sound.finalNorm(),
+            new ModelWeights.Linear(
+                RandomModels.withRow(sound.head().weight(), 5, Float.NaN), sound.head().bias()));
+    CacheLayout layout = CacheLayout.of(CachePolicy.FP16, weights.config());
+    int[] tokens = tokens(91, 71);
+    try (BackendSession session = new BackendSession(opener(), weights, layout, 1, 72, 2, 0)) {
+      SequenceCache cache = session.newSequence();
+      int[] part = Arrays.copyOf(tokens, 64);
+      session
+          .submitSteps(List.of(SequenceStep.scored(cache, part, new int[0], Kind.PROMPT_PART)))
+          .await();
+      SequenceStep end =
+          SequenceStep.scored(
+              cache,
+              Arrays.copyOfRange(tokens, 64, 70),
+              Arrays.copyOfRange(tokens, 67, 71),
+              Kind.PROMPT_END);
+      StepOutput.SequenceOutput output =
+          session.submitSteps(List.of(end)).await().sequences().get(0);
+      BulkgenException error = assertInstanceOf(StepOutput.Failure.class, output).error();
+      assertEquals(ErrorCode.NUMERIC_FAILURE, error.code());
+      assertTrue(error.getMessage().contains("position 66 "), error.getMessage());
+    }
+  }
+
   @Test
   void refusesTargetsThatNoRowHas() {
     ModelWeights weights = RandomModels.make(PLAIN, 87);

@@ -171,7 +171,7 @@ public final class CpuBackend implements Backend {
     }
     for (int s = 0; s < outputs.length; s++) {
       if (outputs[s] instanceof StepOutput.Scored scored) {
-        outputs[s] = scored.orFailure(rows.sequences.get(s));
+        outputs[s] = scored.orFailure(rows.sequences.get(s).lengthAfter());
       }
     }
   }

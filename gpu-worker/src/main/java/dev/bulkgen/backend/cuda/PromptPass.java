@@ -109,7 +109,8 @@ final class PromptPass implements AutoCloseable {
       } else if (drawn != null) {
         outputs.add(new StepOutput.Token(drawn.token(), chosen.logits[s], drawn.logProbs()));
       } else if (step.targets().length > 0) {
-        outputs.add(results.scored(chosen.firstRow(s), step.targets().length).orFailure(step));
+        StepOutput.Scored scored = results.scored(chosen.firstRow(s), step.targets().length);
+        outputs.add(scored.orFailure(rows.length[s]));
       } else {
         outputs.add(new StepOutput.Fed(chosen.logits[s]));
       }
