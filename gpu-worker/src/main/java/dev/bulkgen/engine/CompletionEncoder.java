@@ -45,8 +45,8 @@ final class CompletionEncoder {
     if (isWhole(prompt)) {
       encode = this::whole;
     } else if (prompt instanceof Prompt.Tokens tokens) {
-      int[] context = encoder.checked(tokens.ids());
-      encode = completion -> join(context, idsOf(completion));
+      int[] context = encoder.checked(tokens.ids(), "the prompt");
+      encode = completion -> behind(context, idsOf(completion));
     } else {
       encode = new TextContext(prompt)::with;
     }
@@ -54,8 +54,8 @@ final class CompletionEncoder {
   }
 
   private ScoredTokens whole(Prompt completion) {
-    int[] ids = completion instanceof Prompt.Tokens ? idsOf(completion) : encodePlain(completion);
-    return ids.length == 0 ? new ScoredTokens(ids, 0) : behindPrefix(ids);
+    return behindPrefix(
+        completion instanceof Prompt.Tokens ? idsOf(completion) : encodePlain(completion));
   }
 
   private int[] encodePlain(Prompt completion) {
@@ -63,8 +63,11 @@ final class CompletionEncoder {
     return text.isEmpty() ? new int[0] : encoder.encode(text, PromptEncoder.Form.PLAIN);
   }
 
-  /** Tokens of which all are scored but a prefix token. */
+  /** Tokens of which all are scored but a prefix token; no tokens need none. */
   private ScoredTokens behindPrefix(int[] ids) {
+    if (ids.length == 0) {
+      return new ScoredTokens(ids, 0);
+    }
     int prefix =
         prefixToken.orElseThrow(
             () ->
@@ -73,10 +76,14 @@ final class CompletionEncoder {
                     "the model names neither a token that begins a sequence nor one that ends it,"
                         + " so nothing stands before the first token of the text; give its first"
                         + " token as the prompt"));
-    return ids[0] == prefix ? new ScoredTokens(ids, 1) : join(new int[] {prefix}, ids);
+    return ids[0] == prefix ? new ScoredTokens(ids, 1) : behind(new int[] {prefix}, ids);
   }
 
-  private static ScoredTokens join(int[] context, int[] ids) {
+  /** A text that is not empty may have no tokens: white space alone, for some tokenizers. */
+  private ScoredTokens behind(int[] context, int[] ids) {
+    if (context.length == 0) {
+      return behindPrefix(ids);
+    }
     int[] all = IntStream.concat(IntStream.of(context), IntStream.of(ids)).toArray();
     return new ScoredTokens(all, context.length);
   }
@@ -89,7 +96,7 @@ final class CompletionEncoder {
               + " it; give both as text or both as token ids");
     }
     boolean isEmpty = tokens.ids() != null && tokens.ids().length == 0;
-    return isEmpty ? tokens.ids() : encoder.checked(tokens.ids());
+    return isEmpty ? tokens.ids() : encoder.checked(tokens.ids(), "a completion");
   }
 
   private static String textOf(Prompt completion) {
@@ -126,10 +133,10 @@ final class CompletionEncoder {
 
     ScoredTokens with(Prompt completion) {
       if (completion instanceof Prompt.Tokens) {
-        return join(encoder.encode(text, form), idsOf(completion));
+        return behind(encoder.encode(text, form), idsOf(completion));
       }
       String added = textOf(completion);
-      if (text.length() + added.length() == before.length()) {
+      if (added.isEmpty()) {
         return new ScoredTokens(ids, ids.length);
       }
       int[] all = encoder.encode(text + added, form);

@@ -20,6 +20,7 @@ import java.util.Optional;
  * planner can count tokens with it. Safe for use by several threads.
  */
 public final class PromptEncoder {
+  private static final String PROMPT = "the prompt";
 
   /** What a text is to the tokenizer. */
   enum Form {
@@ -87,10 +88,10 @@ public final class PromptEncoder {
   public int[] encode(Prompt prompt, SamplingParams params) {
     int[] ids;
     if (prompt instanceof Prompt.Tokens tokens) {
-      ids = checked(tokens.ids());
+      ids = checked(tokens.ids(), PROMPT);
     } else {
       Form form = prompt instanceof Prompt.Messages ? Form.RENDERED : Form.PLAIN;
-      ids = notEmpty(encode(text(prompt), form));
+      ids = notEmpty(encode(text(prompt), form), PROMPT);
     }
     return ids.length < maxModelLen ? ids : cut(ids, params);
   }
@@ -111,7 +112,8 @@ public final class PromptEncoder {
   /** The token ids of a text, all of the model's vocabulary; may be none. */
   int[] encode(String text, Form form) {
     Tokenizer known = requireTokenizer();
-    return inVocabulary(form == Form.PLAIN ? known.encodePrompt(text) : known.encodeRendered(text));
+    return inVocabulary(
+        form == Form.PLAIN ? known.encodePrompt(text) : known.encodeRendered(text), "the text");
   }
 
   private String render(Prompt.Messages prompt) {
@@ -156,25 +158,30 @@ public final class PromptEncoder {
     return tokenizer;
   }
 
-  /** A copy of token ids, at least one, all of the model's vocabulary. */
-  int[] checked(int[] ids) {
-    return inVocabulary(notEmpty(ids)).clone();
+  /**
+   * A copy of token ids, at least one, all of the model's vocabulary.
+   *
+   * @param what has them, for messages
+   */
+  int[] checked(int[] ids, String what) {
+    return inVocabulary(notEmpty(ids, what), what).clone();
   }
 
-  private static int[] notEmpty(int[] ids) {
+  private static int[] notEmpty(int[] ids, String what) {
     if (ids == null || ids.length == 0) {
-      throw BulkgenException.of(ErrorCode.PROMPT_EMPTY, "the prompt has no tokens");
+      throw BulkgenException.of(ErrorCode.PROMPT_EMPTY, "%s has no tokens", what);
     }
     return ids;
   }
 
-  private int[] inVocabulary(int[] ids) {
+  private int[] inVocabulary(int[] ids, String what) {
     for (int i = 0; i < ids.length; i++) {
       if (ids[i] < 0 || ids[i] >= vocabSize) {
         throw BulkgenException.of(
             ErrorCode.PROMPT_INVALID,
-            "token %d of the prompt is %d; the model's ids are 0 to %d",
+            "token %d of %s is %d; the model's ids are 0 to %d",
             i,
+            what,
             ids[i],
             vocabSize - 1);
       }
