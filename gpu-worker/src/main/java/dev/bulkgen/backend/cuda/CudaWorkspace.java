@@ -16,8 +16,7 @@ final class CudaWorkspace implements AutoCloseable {
   final DeviceMemory staging; // float16, prompts' exact K and V
   final DeviceMemory stagingTable; // int [slots][layers][maxStagingPages]
   final DeviceMemory counts; // uint16 [slots][vocabulary]
-  final DeviceMemory
-      drawn; // int [slots], drawn last, then [prefillTokens], likeliest of scored rows
+  final DeviceMemory drawn; // int [slots] drawn last, [prefillTokens] likeliest of scored rows
   final DeviceMemory logProbs; // float [slots + prefillTokens], of what was drawn and of targets
   final DeviceMemory topTokens; // int [slots][100]
   final DeviceMemory topLogProbs; // float [slots][100]

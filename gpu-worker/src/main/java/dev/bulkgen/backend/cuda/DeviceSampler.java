@@ -43,9 +43,8 @@ final class DeviceSampler implements AutoCloseable {
     try {
       rows = memory.device((long) most * rowBytes, "sampling of rows");
       heldBack = memory.device(heldBackBytes, "held-back tokens");
-      // A step of prompts and decoding rows, and the one before it, whole. Rows to score may be
-      // more;
-      // the host then waits for the device, which has enough to do.
+      // A step of prompts and decoding rows, and the one before it, whole. Where rows to score are
+      // more, the host waits for the device, which has enough to do.
       int count = 2 * (shape.capacity().slots() / most + 2);
       long bytes = rows.bytes() + heldBackBytes;
       buffers = new UploadBuffers(memory, count, bytes, "sampling of rows");
