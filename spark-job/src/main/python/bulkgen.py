@@ -1,4 +1,4 @@
-"""Bulk generation with Bulkgen from PySpark; it lies in Bulkgen's jar.
+"""Bulk generation and scoring with Bulkgen from PySpark; it lies in Bulkgen's jar.
 
     spark-submit --jars bulkgen-spark.jar --py-files bulkgen-spark.jar job.py
 
@@ -28,29 +28,45 @@ class Bulkgen:
 
         :param rows: a DataFrame, or the path of files
         """
-        if not hasattr(self._spark, "_jsparkSession"):
-            return self._spark.read.parquet(self.call(rows)["output"])
-        results = self._job().generate(rows if isinstance(rows, str) else rows._jdf)
-        from pyspark.sql import DataFrame
+        return self._results("generate", rows)
 
-        return DataFrame(results, self._spark)
+    def score(self, rows):
+        """Scores the completions or texts of every row, as generate does the rest.
+
+        :param rows: a DataFrame, or the path of files
+        """
+        return self._results("score", rows)
 
     def generate_batch(self, rows, batch_id):
         """One micro-batch of a stream: stream.writeStream.foreachBatch(job.generate_batch)."""
         self._job().generateBatch(rows._jdf, batch_id)
 
-    def call(self, rows):
+    def score_batch(self, rows, batch_id):
+        """One micro-batch of a stream: stream.writeStream.foreachBatch(job.score_batch)."""
+        self._job().scoreBatch(rows._jdf, batch_id)
+
+    def call(self, rows, procedure="generate"):
         """Runs CALL bulkgen.system.generate and returns its row of figures; needs the catalog
         spark.sql.catalog.bulkgen, and is the way that Spark Connect has.
 
         :param rows: a DataFrame, the name of a table or view, or the path of files
+        :param procedure: generate or score
         """
         if not isinstance(rows, str):
             rows.createOrReplaceTempView("bulkgen_rows")
             rows = "bulkgen_rows"
         values = {"input": rows, **self._settings}
         names = ", ".join(f"{name} => {_sql(value)}" for name, value in values.items())
-        return self._spark.sql(f"CALL bulkgen.system.generate({names})").first()
+        return self._spark.sql(f"CALL bulkgen.system.{procedure}({names})").first()
+
+    def _results(self, procedure, rows):
+        if not hasattr(self._spark, "_jsparkSession"):
+            return self._spark.read.parquet(self.call(rows, procedure)["output"])
+        action = getattr(self._job(), procedure)
+        results = action(rows if isinstance(rows, str) else rows._jdf)
+        from pyspark.sql import DataFrame
+
+        return DataFrame(results, self._spark)
 
     def _job(self):
         gateway = self._spark._sc._gateway

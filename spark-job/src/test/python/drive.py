@@ -26,3 +26,16 @@ try:
     Bulkgen(spark, output=output, temprature=1, **settings).generate(rows)
 except RuntimeError as error:
     print("refused", str(error).replace("\n", " "))
+
+scoring = dict(
+    model=model,
+    memory="64MB",
+    max_batch=16,
+    prompt_template="{prompt} ",
+    completion_column="answer",
+)
+scores = Bulkgen(spark, output=output + "-score", **scoring).score(rows)
+print("scored", scores._jdf.count())
+Bulkgen(spark, output=output + "-score-stream", **scoring).score_batch(rows, 4)
+called = Bulkgen(spark, output=output + "-score-call", **scoring).call(rows, "score")
+print("called", called.mkString("|").replace("\n", " "))

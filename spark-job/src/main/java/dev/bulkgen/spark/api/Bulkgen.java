@@ -5,6 +5,7 @@ import dev.bulkgen.config.Setting;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.sampling.SamplingSettings;
 import dev.bulkgen.spark.config.DataSettings;
+import dev.bulkgen.spark.config.TaskType;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -15,17 +16,19 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 
 /**
- * Bulk generation over a DataFrame or over files, from a program that has a Spark session:
+ * Bulk generation and scoring over a DataFrame or over files, from a program that has a Spark
+ * session:
  *
  * <pre>{@code
  * Dataset<Row> answers =
  *     Bulkgen.on(spark).model("/models/m").kvCache("kivi2").output("/data/answers").generate(questions);
  * }</pre>
  *
- * <p>{@code generate} is an action, not a transformation: when it returns, the results lie in the
- * output folder, and the Dataset it returns reads them from there. Spark recomputes what is lazy,
- * and would generate again. The folder is a ledger: the same call again runs only what is missing,
- * and nothing where all is done; other settings, another model or other rows are refused.
+ * <p>{@code generate} and {@code score} are actions, not transformations: when it returns, the
+ * results lie in the output folder, and the Dataset it returns reads them from there. Spark
+ * recomputes what is lazy, and would do all again. The folder is a ledger: the same call again runs
+ * only what is missing, and nothing where all is done; other settings, another model or other rows
+ * are refused.
  *
  * <p>Without an {@code output} the folder is {@code bulkgen/DIGEST} below {@code
  * spark.sql.warehouse.dir}; the digest is that of model, settings and rows, so that the same call
@@ -35,7 +38,7 @@ import org.apache.spark.sql.SparkSession;
  * <p>What a call does not set is taken from the session's {@code spark.bulkgen.NAME}, then from
  * what the model's authors advise, then from the defaults. Objects are immutable: every setter
  * returns another one. Not for Spark Connect, whose client has no driver in its process: use {@code
- * CALL bulkgen.system.generate}.
+ * CALL bulkgen.system.generate} and {@code score}.
  */
 public final class Bulkgen {
   private final SparkSession session;
@@ -79,6 +82,16 @@ public final class Bulkgen {
 
   public Bulkgen systemPrompt(String text) {
     return set(DataSettings.SYSTEM_PROMPT.name(), text);
+  }
+
+  /** A column with what is scored after the prompt: one completion, or an array of choices. */
+  public Bulkgen completionColumn(String column) {
+    return set(DataSettings.COMPLETION_COLUMN.name(), column);
+  }
+
+  /** A column with whole texts to score. */
+  public Bulkgen textColumn(String column) {
+    return set(DataSettings.TEXT_COLUMN.name(), column);
   }
 
   public Bulkgen idColumn(String column) {
@@ -136,7 +149,7 @@ public final class Bulkgen {
    *     stops a job; TOO_MANY_ROW_ERRORS if more rows failed than {@code max-error-rate}
    */
   public Dataset<Row> generate(Dataset<Row> rows) {
-    return call().over(rows, inputName).read();
+    return call(TaskType.GENERATE).over(rows, inputName).read();
   }
 
   /**
@@ -145,17 +158,46 @@ public final class Bulkgen {
    * @throws BulkgenException as {@link #generate(Dataset)}
    */
   public Dataset<Row> generate(String input) {
-    return call().over(input).read();
+    return call(TaskType.GENERATE).over(input).read();
+  }
+
+  /**
+   * Scores the completions or texts of every row: {@code loglikelihood}, {@code is_greedy}, {@code
+   * num_tokens} and more, one row a choice.
+   *
+   * @throws BulkgenException as {@link #generate(Dataset)}
+   */
+  public Dataset<Row> score(Dataset<Row> rows) {
+    return call(TaskType.SCORE).over(rows, inputName).read();
+  }
+
+  /**
+   * Scores every row of a file or folder.
+   *
+   * @throws BulkgenException as {@link #generate(Dataset)}
+   */
+  public Dataset<Row> score(String input) {
+    return call(TaskType.SCORE).over(input).read();
   }
 
   /** As {@link #generate(Dataset)}, for whoever wants the figures and not the rows. */
   public FinishedJob run(Dataset<Row> rows) {
-    return call().over(rows, inputName).run();
+    return run(TaskType.GENERATE, rows);
   }
 
   /** As {@link #generate(String)}, for whoever wants the figures and not the rows. */
   public FinishedJob run(String input) {
-    return call().over(input).run();
+    return run(TaskType.GENERATE, input);
+  }
+
+  /** Does the task with every row, for whoever wants the figures and not the rows. */
+  public FinishedJob run(TaskType task, Dataset<Row> rows) {
+    return call(task).over(rows, inputName).run();
+  }
+
+  /** Does the task with every row of a file or folder. */
+  public FinishedJob run(TaskType task, String input) {
+    return call(task).over(input).run();
   }
 
   /**
@@ -166,7 +208,12 @@ public final class Bulkgen {
    * scheduled query generates for what is new and ends.
    */
   public VoidFunction2<Dataset<Row>, Long> foreachBatch() {
-    return this::generateBatch;
+    return foreachBatch(TaskType.GENERATE);
+  }
+
+  /** The same for a task: {@code foreachBatch(TaskType.SCORE)} scores what is new. */
+  public VoidFunction2<Dataset<Row>, Long> foreachBatch(TaskType task) {
+    return (rows, batchId) -> runBatch(task, rows, batchId);
   }
 
   /**
@@ -176,12 +223,21 @@ public final class Bulkgen {
    *     folder of the batch was made of other rows, as after a lost checkpoint
    */
   public void generateBatch(Dataset<Row> rows, long batchId) {
+    runBatch(TaskType.GENERATE, rows, batchId);
+  }
+
+  /** One micro-batch, as {@link #foreachBatch(TaskType)} scores it. */
+  public void scoreBatch(Dataset<Row> rows, long batchId) {
+    runBatch(TaskType.SCORE, rows, batchId);
+  }
+
+  private void runBatch(TaskType task, Dataset<Row> rows, long batchId) {
     if (!rows.isEmpty()) {
-      call().batch(rows, batchId).run();
+      call(task).batch(rows, batchId).run();
     }
   }
 
-  private GenerateCall call() {
-    return new GenerateCall(session, given);
+  private JobCall call(TaskType task) {
+    return new JobCall(task, session, given);
   }
 }

@@ -7,6 +7,7 @@ import dev.bulkgen.cli.bench.BenchCommand;
 import dev.bulkgen.config.Suggestion;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.spark.config.SettingCatalogue;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.job.JobConsole;
 import java.io.PrintWriter;
 import java.util.ArrayList;
@@ -24,7 +25,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
     name = "bulkgen",
     mixinStandardHelpOptions = true,
     versionProvider = Main.Version.class,
-    description = "Bulk generation with a language model over a dataset, as a Spark job.",
+    description =
+        "Bulk generation and scoring with a language model over a dataset, as a Spark job.",
     synopsisSubcommandLabel = "COMMAND",
     footer = {
       "",
@@ -60,7 +62,8 @@ public final class Main implements Runnable {
   public static int run(JobConsole console, String... arguments) {
     CommandLine line =
         new CommandLine(new Main())
-            .addSubcommand("generate", GenerateCommand.create(console))
+            .addSubcommand("generate", JobCommand.create(TaskType.GENERATE, console))
+            .addSubcommand("score", JobCommand.create(TaskType.SCORE, console))
             .addSubcommand("plan", new PlanCommand(SettingCatalogue.settings()))
             .addSubcommand("inspect", new InspectCommand())
             .addSubcommand("doctor", new DoctorCommand())

@@ -4,7 +4,7 @@ import dev.bulkgen.config.Setting;
 import dev.bulkgen.spark.config.OutputSettings.Compression;
 import java.util.List;
 
-/** The settings that say where rows come from, what in them is the prompt, where results go. */
+/** The settings that say where rows come from, what in them is what, where results go. */
 public final class DataSettings {
   public static final Setting<String> INPUT =
       Setting.text("input", "path", "Prompts: a file or a folder.");
@@ -39,6 +39,17 @@ public final class DataSettings {
   public static final Setting<Boolean> CHAT =
       Setting.flag("chat", "Put each prompt as a user message through the model's chat template.")
           .withDefault("false");
+  public static final Setting<String> COMPLETION_COLUMN =
+      Setting.text(
+          "completion-column",
+          "column",
+          "Column with what is scored after the prompt: text, an array of token ids, or an array of"
+              + " either, which are choices.");
+  public static final Setting<String> TEXT_COLUMN =
+      Setting.text(
+          "text-column",
+          "column",
+          "Column with whole texts to score, without a prompt: as completion-column.");
   public static final Setting<String> ID_COLUMN =
       Setting.text("id-column", "column", "Column that names a row; must be unique.")
           .withDescribedDefault("a hash of the row");
@@ -61,6 +72,9 @@ public final class DataSettings {
           .withDefault("generated_text");
   public static final Setting<Boolean> TOKEN_IDS =
       Setting.flag("token-ids", "Add the column token_ids.").withDefault("false");
+  public static final Setting<Boolean> TOKEN_LOGPROBS =
+      Setting.flag("token-logprobs", "Add the columns token_ids and token_logprobs.")
+          .withDefault("false");
   public static final Setting<Compression> COMPRESSION =
       Setting.choice("compression", Compression.class, "Compression of the result's files.")
           .withDescribedDefault("zstd for parquet, else uncompressed");
@@ -80,12 +94,15 @@ public final class DataSettings {
           PROMPT_TEMPLATE,
           SYSTEM_PROMPT,
           CHAT,
+          COMPLETION_COLUMN,
+          TEXT_COLUMN,
           ID_COLUMN,
           SAMPLING_PARAMS_COLUMN,
           ANSWER_COLUMN,
           OUTPUT_FORMAT,
           OUTPUT_COLUMN,
           TOKEN_IDS,
+          TOKEN_LOGPROBS,
           COMPRESSION,
           LIMIT);
 

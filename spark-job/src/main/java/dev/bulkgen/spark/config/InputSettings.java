@@ -8,6 +8,7 @@ import java.util.OptionalLong;
  *
  * @param path of files; of a table it is where its rows are written down
  * @param table of Spark's catalogs, in place of files
+ * @param completions what is scored; empty where completions are generated
  */
 public record InputSettings(
     String path,
@@ -15,6 +16,7 @@ public record InputSettings(
     InputFormat format,
     PromptForm form,
     Optional<String> systemPrompt,
+    Optional<CompletionColumn> completions,
     Optional<String> idColumn,
     Optional<String> answerColumn,
     Optional<String> samplingColumn,
@@ -28,6 +30,7 @@ public record InputSettings(
         InputFormat.PARQUET,
         form,
         systemPrompt,
+        completions,
         idColumn,
         answerColumn,
         samplingColumn,
@@ -45,7 +48,17 @@ public record InputSettings(
 
     /** The body of a request of an OpenAI batch file. */
     record RequestBody() implements PromptForm {}
+
+    /** There is no prompt: whole texts are scored. */
+    record None() implements PromptForm {}
   }
+
+  /**
+   * A column of completions.
+   *
+   * @param setting that named it
+   */
+  public record CompletionColumn(String name, String setting) {}
 
   /** Whether a prompt goes to the model as it is or as a user message. */
   public enum Wrapping {

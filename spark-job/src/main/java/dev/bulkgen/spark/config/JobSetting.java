@@ -1,13 +1,16 @@
 package dev.bulkgen.spark.config;
 
 import dev.bulkgen.config.Setting;
+import java.util.Set;
 
 /**
  * A setting as the job sees it.
  *
+ * @param tasks that know it; the others refuse it by name
  * @param placeholder stands for a value in the help; empty for a flag
  */
-public record JobSetting(Setting<?> setting, Group group, Effect effect, String placeholder) {
+public record JobSetting(
+    Setting<?> setting, Group group, Effect effect, Set<TaskType> tasks, String placeholder) {
 
   /** The heading it stands under in the help. */
   public enum Group {

@@ -11,11 +11,13 @@ import java.util.TreeMap;
 /**
  * Everything a job was told, checked.
  *
+ * @param sampling of generated texts; without effect where completions are scored
  * @param values each setting as {@link dev.bulkgen.config.Setting#spell} writes it, defaults
  *     included: what travels to executors (the records do not serialize) and what is compared on a
  *     resume
  */
 public record JobSettings(
+    TaskType task,
     InputSettings input,
     OutputSettings output,
     RunSettings run,
@@ -39,9 +41,13 @@ public record JobSettings(
     return kept;
   }
 
-  /** SHA-256 of {@link #rowValues()} and the model's digest. */
+  /** SHA-256 of the task, {@link #rowValues()} and the model's digest. */
   public String digest(String modelDigest) {
     Digest digest = Digest.sha256();
+    // Folders that were begun before there were tasks go on.
+    if (task != TaskType.GENERATE) {
+      digest.add(task.spelling());
+    }
     for (Map.Entry<String, String> entry : rowValues().entrySet()) {
       digest.add(entry.getKey().getBytes(StandardCharsets.UTF_8));
       digest.add(entry.getValue().getBytes(StandardCharsets.UTF_8));

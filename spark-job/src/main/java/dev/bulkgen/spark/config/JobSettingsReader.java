@@ -12,9 +12,11 @@ import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.sampling.SamplingParamsBuilder;
 import dev.bulkgen.sampling.SamplingSettings;
+import dev.bulkgen.spark.config.InputSettings.CompletionColumn;
 import dev.bulkgen.spark.config.InputSettings.PromptForm;
 import dev.bulkgen.spark.config.InputSettings.Wrapping;
 import dev.bulkgen.spark.config.OutputSettings.TokenIdColumn;
+import dev.bulkgen.spark.config.OutputSettings.TokenLogprobColumns;
 import dev.bulkgen.spark.config.RunSettings.Mode;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,15 +41,17 @@ import java.util.stream.Stream;
 public final class JobSettingsReader {
   private static final SettingsReader READER = new SettingsReader(SettingCatalogue.settings());
 
+  private final TaskType task;
   private final Settings given;
   private final Mistakes mistakes;
 
-  private JobSettingsReader(Settings given, Mistakes mistakes) {
+  private JobSettingsReader(TaskType task, Settings given, Mistakes mistakes) {
+    this.task = task;
     this.given = given;
     this.mistakes = mistakes;
   }
 
-  /** Knows every setting of a job. */
+  /** Knows every setting of a job, whatever its task. */
   public static SettingsReader reader() {
     return READER;
   }
@@ -56,9 +60,12 @@ public final class JobSettingsReader {
    * @param spelled {@link JobSettings#values()}
    * @throws BulkgenException SETTING_UNKNOWN, SETTING_INVALID listing every mistake
    */
-  public static JobSettings read(Map<String, String> spelled) {
+  public static JobSettings read(TaskType task, Map<String, String> spelled) {
     return read(
-        READER.parseSpelled(spelled, "job settings"), GenerationDefaults.none(), new Mistakes());
+        task,
+        READER.parseSpelled(spelled, "job settings"),
+        GenerationDefaults.none(),
+        new Mistakes());
   }
 
   /**
@@ -70,11 +77,11 @@ public final class JobSettingsReader {
    * @throws BulkgenException SETTING_UNKNOWN, SETTING_INVALID listing every mistake
    */
   public static JobSettings resolve(
-      Settings given, Mistakes mistakes, Function<JobSettings, Path> models) {
-    JobSettings checked = read(given, GenerationDefaults.none(), mistakes);
+      TaskType task, Settings given, Mistakes mistakes, Function<JobSettings, Path> models) {
+    JobSettings checked = read(task, given, GenerationDefaults.none(), mistakes);
     Path model = models.apply(checked);
     return Files.isDirectory(model)
-        ? read(given, ModelFolder.describe(model).generationDefaults(), new Mistakes())
+        ? read(task, given, ModelFolder.describe(model).generationDefaults(), new Mistakes())
         : checked;
   }
 
@@ -83,23 +90,46 @@ public final class JobSettingsReader {
    * @param mistakes found before, told together with those found here
    * @throws BulkgenException SETTING_UNKNOWN, SETTING_INVALID listing every mistake
    */
-  public static JobSettings read(Settings given, GenerationDefaults model, Mistakes mistakes) {
-    JobSettingsReader reader = new JobSettingsReader(given, mistakes);
+  public static JobSettings read(
+      TaskType task, Settings given, GenerationDefaults model, Mistakes mistakes) {
+    JobSettingsReader reader = new JobSettingsReader(task, given, mistakes);
+    reader.refuseOtherTasks();
     reader.require(EngineSettings.MODEL, DataSettings.OUTPUT);
     reader.requireOneInput();
     reader.checkMaster();
+    reader.checkFormats();
     reader.checkCompression();
     PromptForm form = reader.promptForm();
     Map<String, String> sparkConf = reader.sparkConf();
     SamplingParams sampling = reader.sampling(model);
+    Optional<CompletionColumn> completions = reader.completions();
     mistakes.throwIfAny();
     return new JobSettings(
-        reader.input(form),
+        task,
+        reader.input(form, completions),
         reader.output(),
         reader.run(sparkConf),
         sampling,
         reader.engine(),
         reader.values(sampling));
+  }
+
+  /** What another task knows would have no effect, which nobody means. */
+  private void refuseOtherTasks() {
+    for (JobSetting setting : SettingCatalogue.all()) {
+      if (setting.tasks().contains(task) || given.given(setting.setting()).isEmpty()) {
+        continue;
+      }
+      if (setting.group() == JobSetting.Group.SAMPLING) {
+        mistakes.invalid(
+            "%s: bulkgen %s draws no tokens, so sampling has no effect; leave it out",
+            setting.name(), task.spelling());
+      } else {
+        mistakes.invalid(
+            "%s: bulkgen %s has no use for it, bulkgen %s has; leave it out",
+            setting.name(), task.spelling(), setting.tasks().iterator().next().spelling());
+      }
+    }
   }
 
   @SafeVarargs
@@ -130,6 +160,18 @@ public final class JobSettingsReader {
     }
   }
 
+  private void checkFormats() {
+    if (task == TaskType.SCORE) {
+      if (given.value(DataSettings.INPUT_FORMAT) == InputFormat.OPENAI_BATCH) {
+        mistakes.invalid("input-format: the requests of an openai-batch input ask for texts only");
+      }
+      if (given.value(DataSettings.OUTPUT_FORMAT) == OutputFormat.OPENAI_BATCH) {
+        mistakes.invalid(
+            "output-format: openai-batch has no form for scores; give parquet, arrow or jsonl");
+      }
+    }
+  }
+
   private void checkCompression() {
     OutputFormat format = given.value(DataSettings.OUTPUT_FORMAT);
     given
@@ -155,6 +197,9 @@ public final class JobSettingsReader {
     Optional<String> column = given.find(DataSettings.PROMPT_COLUMN);
     if (given.value(DataSettings.INPUT_FORMAT) == InputFormat.OPENAI_BATCH) {
       return requestBody();
+    }
+    if (task == TaskType.SCORE && given.find(DataSettings.TEXT_COLUMN).isPresent()) {
+      return noPrompt();
     }
     if (Stream.of(messages, template, column).filter(Optional::isPresent).count() > 1) {
       mistakes.invalid("give one of prompt-column, messages-column and prompt-template");
@@ -183,6 +228,42 @@ public final class JobSettingsReader {
     return new PromptForm.RequestBody();
   }
 
+  private PromptForm noPrompt() {
+    for (Setting<?> setting :
+        List.of(
+            DataSettings.PROMPT_COLUMN,
+            DataSettings.MESSAGES_COLUMN,
+            DataSettings.PROMPT_TEMPLATE,
+            DataSettings.SYSTEM_PROMPT,
+            DataSettings.CHAT)) {
+      if (given.given(setting).isPresent() && !given.given(setting).equals(Optional.of(false))) {
+        mistakes.invalid("%s: the texts of text-column have no prompt before them", setting.name());
+      }
+    }
+    return new PromptForm.None();
+  }
+
+  private Optional<CompletionColumn> completions() {
+    if (task != TaskType.SCORE) {
+      return Optional.empty();
+    }
+    List<CompletionColumn> columns =
+        Stream.of(DataSettings.COMPLETION_COLUMN, DataSettings.TEXT_COLUMN)
+            .flatMap(
+                setting ->
+                    given
+                        .find(setting)
+                        .map(name -> new CompletionColumn(name, setting.name()))
+                        .stream())
+            .toList();
+    if (columns.size() != 1) {
+      mistakes.invalid(
+          "give %s completion-column, scored after its prompt, and text-column, scored whole",
+          columns.isEmpty() ? "one of" : "only one of");
+    }
+    return columns.stream().findFirst();
+  }
+
   /** Requests have names; by them their file is read again. */
   private Optional<String> idColumn() {
     return given.value(DataSettings.INPUT_FORMAT) == InputFormat.OPENAI_BATCH
@@ -204,6 +285,9 @@ public final class JobSettingsReader {
   }
 
   private SamplingParams sampling(GenerationDefaults model) {
+    if (task != TaskType.GENERATE) {
+      return SamplingParams.GREEDY;
+    }
     try {
       return SamplingSettings.toBuilder(given).orElse(SamplingParamsBuilder.of(model)).build();
     } catch (BulkgenException e) {
@@ -212,13 +296,14 @@ public final class JobSettingsReader {
     }
   }
 
-  private InputSettings input(PromptForm form) {
+  private InputSettings input(PromptForm form, Optional<CompletionColumn> completions) {
     return new InputSettings(
         given.find(DataSettings.INPUT).orElse(""),
         given.find(DataSettings.INPUT_TABLE),
         given.value(DataSettings.INPUT_FORMAT),
         form,
         given.find(DataSettings.SYSTEM_PROMPT),
+        completions,
         idColumn(),
         given.find(DataSettings.ANSWER_COLUMN),
         given.find(DataSettings.SAMPLING_PARAMS_COLUMN),
@@ -235,7 +320,10 @@ public final class JobSettingsReader {
         given.value(DataSettings.OUTPUT_COLUMN),
         given.value(DataSettings.TOKEN_IDS)
             ? TokenIdColumn.ALWAYS
-            : TokenIdColumn.WHEN_PROMPT_IS_IDS);
+            : TokenIdColumn.WHEN_PROMPT_IS_IDS,
+        given.value(DataSettings.TOKEN_LOGPROBS)
+            ? TokenLogprobColumns.ALWAYS
+            : TokenLogprobColumns.NEVER);
   }
 
   private RunSettings run(Map<String, String> sparkConf) {
@@ -246,7 +334,7 @@ public final class JobSettingsReader {
         given.value(ExecutionSettings.UNIT_MINUTES),
         given.value(ExecutionSettings.MAX_ERROR_RATE),
         given.value(ExecutionSettings.RESUME),
-        given.value(ExecutionSettings.DRY_RUN) ? Mode.DRY_RUN : Mode.GENERATE,
+        given.value(ExecutionSettings.DRY_RUN) ? Mode.DRY_RUN : Mode.RUN,
         given.find(ExecutionSettings.MODEL_CACHE),
         given.find(ExecutionSettings.GPU_SLOTS).map(OptionalInt::of).orElseGet(OptionalInt::empty),
         given
@@ -266,8 +354,13 @@ public final class JobSettingsReader {
   /** Sampling goes in as it was resolved: an executor does not ask the model's files again. */
   private SortedMap<String, String> values(SamplingParams sampling) {
     SortedMap<String, String> values = new TreeMap<>();
-    for (Setting<?> setting : SettingCatalogue.settings()) {
-      given.find(setting).ifPresent(value -> values.put(setting.name(), Setting.spell(value)));
+    for (JobSetting setting : SettingCatalogue.of(task)) {
+      given
+          .find(setting.setting())
+          .ifPresent(value -> values.put(setting.name(), Setting.spell(value)));
+    }
+    if (task != TaskType.GENERATE) {
+      return Collections.unmodifiableSortedMap(values);
     }
     values.put(SamplingSettings.TEMPERATURE.name(), Setting.spell(sampling.temperature()));
     values.put(SamplingSettings.TOP_P.name(), Setting.spell(sampling.topP()));

@@ -35,7 +35,7 @@ public record RunSettings(
   }
 
   public enum Mode {
-    GENERATE,
+    RUN,
     DRY_RUN
   }
 }

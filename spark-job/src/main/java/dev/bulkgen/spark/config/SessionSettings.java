@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 
 /**
  * Settings that a Spark session carries as {@code spark.bulkgen.NAME}: what a call does not say
@@ -34,10 +35,27 @@ public final class SessionSettings {
    * @param conf of the session
    */
   public static Settings of(Map<String, String> conf, Mistakes mistakes) {
+    return of(conf, name -> true, mistakes);
+  }
+
+  /**
+   * What of them the task knows: a session serves several tasks.
+   *
+   * @param conf of the session
+   */
+  public static Settings of(Map<String, String> conf, TaskType task, Mistakes mistakes) {
+    return of(
+        conf,
+        name -> SettingCatalogue.find(name).map(it -> it.tasks().contains(task)).orElse(true),
+        mistakes);
+  }
+
+  private static Settings of(
+      Map<String, String> conf, Predicate<String> isWanted, Mistakes mistakes) {
     Map<String, List<String>> texts = new TreeMap<>();
     conf.forEach(
         (key, value) -> {
-          if (key.startsWith(PREFIX)) {
+          if (key.startsWith(PREFIX) && isWanted.test(key.substring(PREFIX.length()))) {
             texts.put(key.substring(PREFIX.length()), List.of(value));
           }
         });

@@ -11,7 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** Every setting of {@code bulkgen generate}, in the order of the help. */
+/** Every setting of a job, in the order of the help. */
 public final class SettingCatalogue {
   /**
    * Settings of data and engine that change no row. Model and input count by their content, which
@@ -28,6 +28,20 @@ public final class SettingCatalogue {
           DataSettings.INPUT,
           DataSettings.INPUT_TABLE,
           DataSettings.OUTPUT);
+
+  private static final Set<TaskType> GENERATION = Set.of(TaskType.GENERATE);
+  private static final Set<TaskType> SCORING = Set.of(TaskType.SCORE);
+
+  /** Settings of data that not every task knows. */
+  private static final Map<Setting<?>, Set<TaskType>> TASKS =
+      Map.of(
+          DataSettings.SAMPLING_PARAMS_COLUMN, GENERATION,
+          DataSettings.ANSWER_COLUMN, GENERATION,
+          DataSettings.OUTPUT_COLUMN, GENERATION,
+          DataSettings.TOKEN_IDS, GENERATION,
+          DataSettings.COMPLETION_COLUMN, SCORING,
+          DataSettings.TEXT_COLUMN, SCORING,
+          DataSettings.TOKEN_LOGPROBS, SCORING);
 
   private static final Map<String, String> PLACEHOLDERS =
       Map.ofEntries(
@@ -61,6 +75,11 @@ public final class SettingCatalogue {
     return List.copyOf(SETTINGS.values());
   }
 
+  /** Those that the task knows. */
+  public static List<JobSetting> of(TaskType task) {
+    return SETTINGS.values().stream().filter(setting -> setting.tasks().contains(task)).toList();
+  }
+
   public static List<Setting<?>> settings() {
     return SETTINGS.values().stream().<Setting<?>>map(JobSetting::setting).toList();
   }
@@ -71,9 +90,13 @@ public final class SettingCatalogue {
 
   private static void add(Group group, Setting<?> setting) {
     boolean sameRows = group == Group.JOB || SAME_ROWS.contains(setting);
+    Effect effect = sameRows ? Effect.RUN : Effect.ROWS;
+    Set<TaskType> tasks =
+        group == Group.SAMPLING
+            ? GENERATION
+            : TASKS.getOrDefault(setting, Set.of(TaskType.values()));
     SETTINGS.put(
-        setting.name(),
-        new JobSetting(setting, group, sameRows ? Effect.RUN : Effect.ROWS, placeholder(setting)));
+        setting.name(), new JobSetting(setting, group, effect, tasks, placeholder(setting)));
   }
 
   private static String placeholder(Setting<?> setting) {

@@ -1,5 +1,6 @@
 package dev.bulkgen.spark.job;
 
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.plugin.EngineFigures;
 
 /**
@@ -9,7 +10,7 @@ import dev.bulkgen.spark.plugin.EngineFigures;
  */
 record DeviceUse(String executor, String host, EngineFigures figures, double seconds) {
 
-  double tokensPerSecond() {
-    return seconds > 0 ? figures.generatedTokens() / seconds : 0;
+  double tokensPerSecond(TaskType task) {
+    return seconds > 0 ? figures.tokens(task) / seconds : 0;
   }
 }

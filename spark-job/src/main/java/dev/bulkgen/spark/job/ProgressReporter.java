@@ -17,7 +17,7 @@ final class ProgressReporter implements AutoCloseable {
    * A moment of the job.
    *
    * @param reusedRows done before this run
-   * @param generatedTokens of this run; empty as long as no engine has told
+   * @param tokens that this run's engines did; empty as long as none has told
    */
   record State(
       long rows,
@@ -25,7 +25,7 @@ final class ProgressReporter implements AutoCloseable {
       long plannedRows,
       int units,
       int plannedUnits,
-      Optional<Long> generatedTokens) {}
+      Optional<Long> tokens) {}
 
   private final JobConsole console;
   private final Supplier<State> states;
@@ -91,7 +91,7 @@ final class ProgressReporter implements AutoCloseable {
             state.units(),
             state.plannedUnits()));
     state
-        .generatedTokens()
+        .tokens()
         .ifPresent(
             tokens ->
                 line.append(String.format(Locale.ROOT, "  %,.0f tokens/s", tokens / seconds)));

@@ -2,6 +2,7 @@ package dev.bulkgen.spark.job;
 
 import dev.bulkgen.config.ByteSize;
 import dev.bulkgen.spark.plugin.EngineFigures;
+import dev.bulkgen.spark.sink.ScoreSums;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
@@ -32,7 +33,7 @@ final class ReportTable {
         report.promptTokens(),
         report.rate(report.newPromptTokens()));
     line(
-        "generated tokens",
+        report.task().tokens(),
         "%,d (%,.0f/s)",
         report.completionTokens(),
         report.rate(report.newTokens()));
@@ -46,7 +47,29 @@ final class ReportTable {
       long known = report.answersKnown();
       line("answers right", "%,d of %,d (%.1f %%)", right, known, 100.0 * right / known);
     }
+    scores();
     return table.toString();
+  }
+
+  private void scores() {
+    ScoreSums scores = report.scores();
+    if (scores.completions() == 0) {
+      return;
+    }
+    line(
+        "greedy",
+        "%,d of %,d completions (%.1f %%)",
+        scores.greedy(),
+        scores.completions(),
+        100.0 * scores.greedy() / scores.completions());
+    String aside = report.failedRows() > 0 ? ", failed rows aside" : "";
+    report
+        .meanLogLikelihood()
+        .ifPresent(
+            mean -> {
+              line("log-likelihood", "%,.3f, %.5f a token%s", scores.logLikelihood(), mean, aside);
+              line("perplexity", "%.5g a token", Math.exp(-mean));
+            });
   }
 
   private void engines(EngineFigures total) {
@@ -75,7 +98,7 @@ final class ReportTable {
       line(
           "  executor " + device.executor(),
           "%,.0f tokens/s for %s, batch %.0f %% full, on %s",
-          device.tokensPerSecond(),
+          device.tokensPerSecond(report.task()),
           Durations.show(device.seconds()),
           100 * device.figures().occupancy(),
           device.host());
@@ -92,9 +115,10 @@ final class ReportTable {
             hours ->
                 line(
                     "device time",
-                    "%s, %,.1f hours for 10^9 generated tokens",
+                    "%s, %,.1f hours for 10^9 %s",
                     Durations.show(3600 * report.deviceHours()),
-                    hours));
+                    hours,
+                    report.task().tokens()));
     report.cost().ifPresent(cost -> line("cost", "%,.2f", cost));
   }
 

@@ -3,8 +3,13 @@ package dev.bulkgen.spark.job;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.config.OutputSettings;
 import dev.bulkgen.spark.config.OutputSettings.TokenIdColumn;
+import dev.bulkgen.spark.config.OutputSettings.TokenLogprobColumns;
+import dev.bulkgen.spark.config.TaskType;
+import dev.bulkgen.spark.sink.CompletionColumns;
 import dev.bulkgen.spark.sink.ResultSchema;
+import dev.bulkgen.spark.sink.ScoreColumns;
 import dev.bulkgen.spark.sink.ShardWriter;
 import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.PromptReader;
@@ -15,9 +20,13 @@ final class ResultColumns {
   private ResultColumns() {}
 
   static ResultSchema of(JobSettings settings, PromptReader prompts, StructType input) {
-    boolean tokenIds =
-        settings.output().tokenIds() == TokenIdColumn.ALWAYS || prompts.readsTokenIds();
-    return ResultSchema.of(input, settings.output().textColumn(), tokenIds);
+    OutputSettings output = settings.output();
+    if (settings.task() == TaskType.SCORE) {
+      boolean tokens = output.tokenLogprobs() == TokenLogprobColumns.ALWAYS;
+      return ResultSchema.of(input, new ScoreColumns(tokens));
+    }
+    boolean tokenIds = output.tokenIds() == TokenIdColumn.ALWAYS || prompts.readsTokenIds();
+    return ResultSchema.of(input, new CompletionColumns(output.textColumn(), tokenIds));
   }
 
   /**

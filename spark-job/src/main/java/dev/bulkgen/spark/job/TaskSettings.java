@@ -2,6 +2,7 @@ package dev.bulkgen.spark.job;
 
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plugin.EngineSpec;
 import dev.bulkgen.spark.sink.ResultSchema;
@@ -17,12 +18,14 @@ import org.apache.spark.sql.types.StructType;
 /**
  * What the driver sends to every task.
  *
+ * @param type what is done with each row
  * @param values the job's settings by name
  * @param answerColumn among the input columns, -1 for none
  * @param engine that all executors are to have
  * @param begun what chat templates may print as today
  */
 record TaskSettings(
+    TaskType type,
     TreeMap<String, String> values,
     String planFolder,
     String format,
@@ -44,6 +47,7 @@ record TaskSettings(
     StructType input = plan.inputSchema();
     PromptReader prompts = PromptReader.create(settings.input(), plan.format(), input);
     return new TaskSettings(
+        settings.task(),
         new TreeMap<>(settings.values()),
         planFolder,
         plan.format(),
@@ -60,7 +64,7 @@ record TaskSettings(
   }
 
   JobSettings settings() {
-    return JobSettingsReader.read(values);
+    return JobSettingsReader.read(type, values);
   }
 
   OptionalInt answer() {

@@ -1,5 +1,6 @@
 package dev.bulkgen.spark.job;
 
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.sink.UnitFacts;
 import java.io.Serializable;
 import org.apache.spark.SparkContext;
@@ -10,21 +11,21 @@ record UnitCounters(
     LongAccumulator rows,
     LongAccumulator failedRows,
     LongAccumulator promptTokens,
-    LongAccumulator generatedTokens)
+    LongAccumulator completionTokens)
     implements Serializable {
 
-  static UnitCounters register(SparkContext spark) {
+  static UnitCounters register(SparkContext spark, TaskType task) {
     return new UnitCounters(
         spark.longAccumulator("rows"),
         spark.longAccumulator("failed rows"),
         spark.longAccumulator("prompt tokens"),
-        spark.longAccumulator("generated tokens"));
+        spark.longAccumulator(task.tokens()));
   }
 
   void add(UnitFacts facts) {
     rows.add(facts.rows());
     failedRows.add(facts.failedRows());
     promptTokens.add(facts.promptTokens());
-    generatedTokens.add(facts.completionTokens());
+    completionTokens.add(facts.completionTokens());
   }
 }

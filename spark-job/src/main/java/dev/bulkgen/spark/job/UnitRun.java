@@ -1,23 +1,15 @@
 package dev.bulkgen.spark.job;
 
-import dev.bulkgen.engine.CommonPrefixes;
-import dev.bulkgen.engine.Completion;
-import dev.bulkgen.engine.GenerateRequest;
-import dev.bulkgen.engine.Prompt;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.error.ErrorKind;
-import dev.bulkgen.sampling.SamplingParams;
 import dev.bulkgen.spark.plan.PlanSchema;
 import dev.bulkgen.spark.plugin.EngineGateway;
 import dev.bulkgen.spark.plugin.LiveProgress;
 import dev.bulkgen.spark.sink.RowOutcome;
-import dev.bulkgen.spark.source.PromptReader;
-import dev.bulkgen.spark.source.RowRequest;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -34,35 +26,31 @@ import org.apache.spark.sql.catalyst.expressions.UnsafeRow;
  * Runs the rows of a unit: a window of them is in flight at a time, and a row that is done, in
  * whatever order, makes room for the next. All waiting is in the task's own thread.
  */
-final class UnitRun implements AutoCloseable {
+final class UnitRun<A> implements AutoCloseable {
   private static final long KILL_CHECK_MILLIS = 200;
 
-  private record Finished(
-      CompletableFuture<List<Completion>> future, long ordinal, String key, InternalRow input) {}
+  private record Finished<A>(
+      CompletableFuture<A> future, long ordinal, String key, InternalRow input) {}
 
   private final EngineGateway engine;
-  private final PromptReader prompts;
-  private final SamplingParams params;
+  private final RowWork<A> work;
   private final int inputColumns;
   private final int window;
   private final TaskContext context;
   private final TaskSettings task;
-  private final LinkedBlockingQueue<Finished> finished = new LinkedBlockingQueue<>();
-  private final Set<CompletableFuture<List<Completion>>> inFlight = new HashSet<>();
+  private final LinkedBlockingQueue<Finished<A>> finished = new LinkedBlockingQueue<>();
+  private final Set<CompletableFuture<A>> inFlight = new HashSet<>();
   private final TreeMap<Long, RowOutcome> outcomes = new TreeMap<>();
-  private final CommonPrefixes prefixes = new CommonPrefixes();
 
   UnitRun(
       EngineGateway engine,
-      PromptReader prompts,
-      SamplingParams params,
+      RowWork<A> work,
       int inputColumns,
       int window,
       TaskContext context,
       TaskSettings task) {
     this.engine = engine;
-    this.prompts = prompts;
-    this.params = params;
+    this.work = work;
     this.inputColumns = inputColumns;
     this.window = window;
     this.context = context;
@@ -104,37 +92,33 @@ final class UnitRun implements AutoCloseable {
       return;
     }
     InternalRow input = row.getStruct(PlanSchema.ROW, inputColumns).copy();
-    CompletableFuture<List<Completion>> future;
+    CompletableFuture<A> future;
     try {
-      RowRequest asked = prompts.request(input);
-      Prompt prompt = asked.prompt().at(task.begun());
-      future =
-          engine.submit(
-              new GenerateRequest(key, prompt, asked.params(params), Optional.of(prefixes)));
+      future = work.submit(engine, key, input);
     } catch (BulkgenException e) {
       throwIfKilled();
       end(ordinal, failed(key, input, e));
       return;
     }
     inFlight.add(future);
-    future.whenComplete((done, error) -> finished.add(new Finished(future, ordinal, key, input)));
+    future.whenComplete((done, error) -> finished.add(new Finished<>(future, ordinal, key, input)));
   }
 
   private void drain() {
-    Finished next = finished.poll();
+    Finished<A> next = finished.poll();
     while (next != null) {
       take(next);
       next = finished.poll();
     }
   }
 
-  private void take(Finished done) {
+  private void take(Finished<A> done) {
     if (done == null) {
       return;
     }
     inFlight.remove(done.future());
     try {
-      end(done.ordinal(), new RowOutcome.Generated(done.key(), done.input(), done.future().join()));
+      end(done.ordinal(), work.outcome(done.key(), done.input(), done.future().join()));
     } catch (CompletionException e) {
       if (!(e.getCause() instanceof BulkgenException known)) {
         throw new BulkgenException(
@@ -161,7 +145,7 @@ final class UnitRun implements AutoCloseable {
   @Override
   public void close() {
     LiveProgress.add(task.job(), -outcomes.size());
-    for (CompletableFuture<List<Completion>> future : List.copyOf(inFlight)) {
+    for (CompletableFuture<A> future : List.copyOf(inFlight)) {
       future.cancel(false);
     }
   }

@@ -80,7 +80,7 @@ final class UnitRunner {
     board.begin();
     try (ProgressReporter progress = new ProgressReporter(console, () -> state(reusedRows))) {
       if (!open.isEmpty() && !tooManyFailed()) {
-        generate(open, progress);
+        run(open, progress);
         ExecutorNews.takeLosses().forEach(loss -> progress.tell(loss + "\n"));
       }
       seconds = progress.seconds();
@@ -157,23 +157,24 @@ final class UnitRunner {
         committed.size(),
         plan.units().size(),
         EngineFigures.total(board.devices().stream().map(DeviceUse::figures).toList())
-            .map(EngineFigures::generatedTokens));
+            .map(figures -> figures.tokens(settings.task())));
   }
 
-  private void generate(List<UnitSpec> open, ProgressReporter progress) {
+  private void run(List<UnitSpec> open, ProgressReporter progress) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     JavaRDD<UnitSpec> units = resources.apply(spark.parallelize(open, open.size()));
-    GenerateTask function =
-        new GenerateTask(
+    UnitTask function =
+        new UnitTask(
             task,
             ParquetRowReader.create(session, PlanSchema.of(plan.inputSchema())),
             new SerializableConfiguration(session.sparkContext().hadoopConfiguration()),
-            UnitCounters.register(session.sparkContext()));
+            UnitCounters.register(session.sparkContext(), settings.task()));
     List<Object> partitions = IntStream.range(0, open.size()).<Object>mapToObj(i -> i).toList();
     String description =
         String.format(
             Locale.ROOT,
-            "bulkgen generate: units %s of %,d",
+            "bulkgen %s: units %s of %,d",
+            settings.task().spelling(),
             UnitList.show(open),
             plan.units().size());
     spark.setJobGroup(group, description, true);
@@ -231,6 +232,7 @@ final class UnitRunner {
     List<UnitFacts> fresh =
         units.stream().filter(unit -> !reused.containsKey(unit.unit())).toList();
     return new JobReport(
+        settings.task(),
         outcome,
         plan.rows(),
         plan.units().size(),

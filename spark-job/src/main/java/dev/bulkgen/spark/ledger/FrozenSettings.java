@@ -8,8 +8,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.bulkgen.config.Setting;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.config.TaskType;
 import java.time.LocalDateTime;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
@@ -24,11 +26,16 @@ import java.util.TreeSet;
  *     print the same (P1); not compared
  */
 public record FrozenSettings(
-    SortedMap<String, String> values, String modelDigest, String inputDigest, LocalDateTime begun) {
+    TaskType task,
+    SortedMap<String, String> values,
+    String modelDigest,
+    String inputDigest,
+    LocalDateTime begun) {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   public String toJson() {
     ObjectNode root = JSON.createObjectNode();
+    root.put("task", task.spelling());
     root.set("settings", JSON.valueToTree(values));
     root.put("model_digest", modelDigest);
     root.put("input_digest", inputDigest);
@@ -46,6 +53,7 @@ public record FrozenSettings(
       Map<String, String> values =
           JSON.convertValue(root.get("settings"), new TypeReference<Map<String, String>>() {});
       return new FrozenSettings(
+          task(root),
           new TreeMap<>(values),
           root.get("model_digest").asText(),
           root.get("input_digest").asText(),
@@ -58,8 +66,21 @@ public record FrozenSettings(
     }
   }
 
+  /** Folders that were begun before there were tasks name none. */
+  private static TaskType task(JsonNode root) {
+    String name = root.path("task").asText(TaskType.GENERATE.spelling());
+    return Arrays.stream(TaskType.values())
+        .filter(task -> task.spelling().equals(name))
+        .findFirst()
+        .orElseThrow();
+  }
+
   /** What is not the same now, in words; empty if all is. */
   public List<String> changes(FrozenSettings now) {
+    if (task != now.task()) {
+      // Their settings are others too, which says nothing more.
+      return List.of("task: was " + task.spelling() + ", now " + now.task().spelling());
+    }
     List<String> changes = new ArrayList<>();
     TreeSet<String> names = new TreeSet<>(values.keySet());
     names.addAll(now.values().keySet());

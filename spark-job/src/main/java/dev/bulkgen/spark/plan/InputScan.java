@@ -26,7 +26,7 @@ final class InputScan {
   private static final int POSITION = 2;
   private static final int IS_ROW = 3;
   private static final int COST = 4;
-  private static final int PROMPT = 5;
+  private static final int GIVEN = 5;
   private static final int HASHES = 6;
 
   /** English text has about four bytes a token. */
@@ -40,6 +40,7 @@ final class InputScan {
    *
    * @param lines blank ones included
    * @param cost estimated tokens
+   * @param textBytes of prompts, and of completions that are scored
    * @param sketches by length of the prefix
    */
   record Facts(
@@ -47,7 +48,7 @@ final class InputScan {
       long lines,
       long rows,
       long cost,
-      long promptBytes,
+      long textBytes,
       List<PrefixSketch> sketches) {}
 
   private static final class Sums implements Serializable {
@@ -57,7 +58,7 @@ final class InputScan {
     private final ArrayList<PrefixSketch> sketches = new ArrayList<>();
     private long rows;
     private long cost;
-    private long promptTokens;
+    private long givenTokens;
 
     Sums() {
       for (int level = 0; level < PrefixLengths.LEVELS; level++) {
@@ -78,7 +79,7 @@ final class InputScan {
       }
       rows++;
       cost += row.getLong(COST);
-      promptTokens += row.getLong(PROMPT);
+      givenTokens += row.getLong(GIVEN);
       for (int level = 0; level < PrefixLengths.LEVELS; level++) {
         long hash = row.getLong(HASHES + level);
         if (hash != PrefixLengths.NONE) {
@@ -91,7 +92,7 @@ final class InputScan {
       splits.putAll(other.splits);
       rows += other.rows;
       cost += other.cost;
-      promptTokens += other.promptTokens;
+      givenTokens += other.givenTokens;
       for (int level = 0; level < PrefixLengths.LEVELS; level++) {
         sketches.get(level).add(other.sketches.get(level));
       }
@@ -102,7 +103,7 @@ final class InputScan {
 
   static Facts run(PromptTable table, JobSettings settings) {
     Column row = col(PromptTable.ROW);
-    CostEstimate.Prompt prompt = CostEstimate.prompt(settings.input(), table);
+    CostEstimate.Text prompt = CostEstimate.prompt(settings.input(), table);
     List<Column> columns =
         new ArrayList<>(
             List.of(
@@ -110,8 +111,8 @@ final class InputScan {
                 col(PromptTable.BLOCK),
                 col(PromptTable.POSITION),
                 row.isNotNull().or(col(PromptTable.REASON).isNotNull()),
-                CostEstimate.tokens(settings, prompt),
-                prompt.tokens().cast("long")));
+                CostEstimate.tokens(settings, prompt, table),
+                CostEstimate.given(settings.input(), prompt, table).cast("long")));
     columns.addAll(List.of(PrefixLengths.hashes(prompt)));
     RDD<InternalRow> rows =
         table.rows().select(columns.toArray(Column[]::new)).queryExecution().toRdd();
@@ -127,7 +128,7 @@ final class InputScan {
         all.splits.values().stream().mapToLong(Split::lines).sum(),
         all.rows,
         all.cost,
-        all.promptTokens * BYTES_A_TOKEN,
+        all.givenTokens * BYTES_A_TOKEN,
         all.sketches);
   }
 

@@ -32,7 +32,7 @@ final class PrefixLengths {
    * A column for each length. A prompt that is too short for one has the hash of the longest that
    * it reaches, or {@link #NONE}.
    */
-  static Column[] hashes(CostEstimate.Prompt prompt) {
+  static Column[] hashes(CostEstimate.Text prompt) {
     Column[] hashes = new Column[LEVELS];
     Column shorter = lit(NONE);
     for (int level = 0; level < LEVELS; level++) {
@@ -42,7 +42,7 @@ final class PrefixLengths {
     return hashes;
   }
 
-  private static Column hash(CostEstimate.Prompt prompt, int characters, Column shorter) {
+  private static Column hash(CostEstimate.Text prompt, int characters, Column shorter) {
     Column value = prompt.value();
     if (prompt.isTokens()) {
       int tokens = characters / CHARACTERS_A_TOKEN;

@@ -34,7 +34,7 @@ final class RowOrder implements Serializable {
     PrefixSketch sketch = facts.sketches().get(Math.max(0, level));
     this.prefixed = sketch.rows();
     this.unprefixed = facts.rows() - prefixed;
-    long wanted = facts.promptBytes() / PART_BYTES + facts.rows() * ROW_BYTES / PART_BYTES + 1;
+    long wanted = facts.textBytes() / PART_BYTES + facts.rows() * ROW_BYTES / PART_BYTES + 1;
     long each = (lines + wanted - 1) / wanted;
     // Units of a given number of rows do not end where a part ends.
     long unit = unitRows.orElse(1);

@@ -113,7 +113,7 @@ public final class UnitPlanner {
             (UDF3<String, Long, Long, Long>)
                 (file, block, position) -> places.value().line(file, block, position),
             DataTypes.LongType);
-    CostEstimate.Prompt prompt = CostEstimate.prompt(settings.input(), table);
+    CostEstimate.Text prompt = CostEstimate.prompt(settings.input(), table);
     Column[] place = {col(PromptTable.FILE), col(PromptTable.BLOCK), col(PromptTable.POSITION)};
     Column reason = col(PromptTable.REASON);
     Column where =
@@ -129,7 +129,7 @@ public final class UnitPlanner {
             .rows()
             .where(col(PromptTable.ROW).isNotNull().or(reason.isNotNull()))
             .withColumn("ordinal", ordinal.apply(place))
-            .withColumn("cost", CostEstimate.tokens(settings, prompt))
+            .withColumn("cost", CostEstimate.tokens(settings, prompt, table))
             .withColumn("error", when(reason.isNotNull(), where));
     Column[] hashes = PrefixLengths.hashes(prompt);
     for (int level = 0; level < hashes.length; level++) {

@@ -1,5 +1,6 @@
 package dev.bulkgen.spark.plugin;
 
+import dev.bulkgen.spark.config.TaskType;
 import java.io.Serializable;
 import java.util.Collection;
 import java.util.Optional;
@@ -40,6 +41,11 @@ public record EngineFigures(
     long queueDepth,
     long failures)
     implements Serializable {
+
+  /** Those that tell how fast the task goes: scores come of prefill alone. */
+  public long tokens(TaskType task) {
+    return task == TaskType.GENERATE ? generatedTokens : promptTokens;
+  }
 
   /** Share of the batch limit that the average step fills, 0 to 1. */
   public double occupancy() {

@@ -2,6 +2,8 @@ package dev.bulkgen.spark.plugin;
 
 import dev.bulkgen.engine.Completion;
 import dev.bulkgen.engine.GenerateRequest;
+import dev.bulkgen.engine.Score;
+import dev.bulkgen.engine.ScoreRequest;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
@@ -13,6 +15,9 @@ public interface EngineGateway extends AutoCloseable {
    * future fails with a BulkgenException of kind DATA where only this row cannot be done.
    */
   CompletableFuture<List<Completion>> submit(GenerateRequest request);
+
+  /** Queues a row whose completions are scored, as {@link #submit} does. */
+  CompletableFuture<List<Score>> score(ScoreRequest request);
 
   EngineFigures figures();
 

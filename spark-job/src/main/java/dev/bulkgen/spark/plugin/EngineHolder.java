@@ -2,6 +2,8 @@ package dev.bulkgen.spark.plugin;
 
 import dev.bulkgen.engine.Completion;
 import dev.bulkgen.engine.GenerateRequest;
+import dev.bulkgen.engine.Score;
+import dev.bulkgen.engine.ScoreRequest;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.error.ErrorKind;
@@ -199,6 +201,11 @@ public final class EngineHolder {
     @Override
     public CompletableFuture<List<Completion>> submit(GenerateRequest request) {
       return engine.submit(request);
+    }
+
+    @Override
+    public CompletableFuture<List<Score>> score(ScoreRequest request) {
+      return engine.score(request);
     }
 
     @Override

@@ -8,6 +8,8 @@ import dev.bulkgen.engine.Completion;
 import dev.bulkgen.engine.Engine;
 import dev.bulkgen.engine.EngineMetrics;
 import dev.bulkgen.engine.GenerateRequest;
+import dev.bulkgen.engine.Score;
+import dev.bulkgen.engine.ScoreRequest;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.JobSettingsReader;
@@ -46,7 +48,15 @@ final class EngineLoader {
   private record Opened(Engine engine, long opened, LongAdder failures) implements EngineGateway {
     @Override
     public CompletableFuture<List<Completion>> submit(GenerateRequest request) {
-      CompletableFuture<List<Completion>> row = engine.submit(request);
+      return counted(engine.submit(request));
+    }
+
+    @Override
+    public CompletableFuture<List<Score>> score(ScoreRequest request) {
+      return counted(engine.score(request));
+    }
+
+    private <T> CompletableFuture<T> counted(CompletableFuture<T> row) {
       row.whenComplete(
           (done, error) -> {
             if (error != null && !row.isCancelled()) {

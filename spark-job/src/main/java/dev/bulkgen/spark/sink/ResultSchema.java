@@ -8,54 +8,36 @@ import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
 /**
- * The columns of a result: all input columns, then ours.
+ * The columns of a result: all input columns, then ours, {@code error} last.
  *
  * @param inputColumns how many come first
- * @param tokenIds whether {@code token_ids} is among ours
+ * @param columns of the task
  */
-public record ResultSchema(StructType type, int inputColumns, boolean tokenIds)
+public record ResultSchema(StructType type, int inputColumns, OutcomeColumns columns)
     implements Serializable {
-  static final StructType USAGE =
-      new StructType()
-          .add("prompt_tokens", DataTypes.IntegerType)
-          .add("completion_tokens", DataTypes.IntegerType)
-          .add("cached_tokens", DataTypes.IntegerType);
   static final StructType ERROR =
       new StructType().add("code", DataTypes.StringType).add("message", DataTypes.StringType);
 
   /**
    * @throws BulkgenException INPUT_INVALID if an input column has the name of a result column
    */
-  public static ResultSchema of(StructType input, String textColumn, boolean tokenIds) {
-    StructType columns =
-        new StructType()
-            .add(textColumn, DataTypes.StringType)
-            .add("finish_reason", DataTypes.StringType)
-            .add("stop_reason", DataTypes.StringType)
-            .add("usage", USAGE)
-            .add("sample_index", DataTypes.IntegerType);
-    if (tokenIds) {
-      columns = columns.add("token_ids", DataTypes.createArrayType(DataTypes.IntegerType));
-    }
-    columns = columns.add("error", ERROR);
+  public static ResultSchema of(StructType input, OutcomeColumns columns) {
     StructType all = input;
-    for (StructField column : columns.fields()) {
-      refuseSameName(input, column.name(), textColumn);
+    for (StructField column : columns.type().add("error", ERROR).fields()) {
+      refuseSameName(input, column.name(), columns);
       all = all.add(column);
     }
-    return new ResultSchema(all, input.size(), tokenIds);
+    return new ResultSchema(all, input.size(), columns);
   }
 
-  private static void refuseSameName(StructType input, String name, String textColumn) {
+  private static void refuseSameName(StructType input, String name, OutcomeColumns columns) {
     for (String column : input.fieldNames()) {
       if (column.equalsIgnoreCase(name)) {
         throw BulkgenException.of(
             ErrorCode.INPUT_INVALID,
             "the input has a column '%s', which is also a result column: %s",
             column,
-            name.equals(textColumn)
-                ? "give --output-column another name"
-                : "rename it before the run");
+            columns.wayOut(name));
       }
     }
   }

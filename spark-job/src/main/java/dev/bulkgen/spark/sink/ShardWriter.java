@@ -1,6 +1,7 @@
 package dev.bulkgen.spark.sink;
 
 import dev.bulkgen.engine.Completion;
+import dev.bulkgen.engine.Usage;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.spark.storage.Storage;
 import java.io.Closeable;
@@ -28,6 +29,7 @@ public final class ShardWriter implements Closeable {
   private long completionTokens;
   private long answersRight;
   private long answersKnown;
+  private ScoreSums scores = ScoreSums.NONE;
   private UnitFacts facts;
 
   /**
@@ -66,6 +68,7 @@ public final class ShardWriter implements Closeable {
             completionTokens,
             answersRight,
             answersKnown,
+            scores,
             "");
     return facts.toValues(identity);
   }
@@ -73,18 +76,18 @@ public final class ShardWriter implements Closeable {
   public void write(RowOutcome outcome) {
     rows++;
     writer.write(outcome);
+    List<Usage> usages = outcome.usages();
+    // An error is a row of the result too.
+    outputRows += Math.max(1, usages.size());
+    promptTokens += usages.isEmpty() ? 0 : usages.get(0).promptTokens();
+    completionTokens += usages.stream().mapToLong(Usage::completionTokens).sum();
     if (outcome instanceof RowOutcome.Failed failed) {
       errors.merge(failed.code(), 1L, Long::sum);
-      outputRows++;
-      return;
+    } else if (outcome instanceof RowOutcome.Scored scored) {
+      scored.scores().forEach(score -> scores = scores.plus(ScoreSums.of(score)));
+    } else {
+      compareAnswer(outcome.input(), ((RowOutcome.Generated) outcome).completions().get(0));
     }
-    List<Completion> completions = ((RowOutcome.Generated) outcome).completions();
-    outputRows += completions.size();
-    promptTokens += completions.get(0).usage().promptTokens();
-    for (Completion completion : completions) {
-      completionTokens += completion.usage().completionTokens();
-    }
-    compareAnswer(outcome.input(), completions.get(0));
   }
 
   private void compareAnswer(InternalRow input, Completion completion) {

@@ -15,10 +15,11 @@ import java.util.TreeMap;
  * second attempt has to write the same bytes.
  *
  * @param rows input rows
- * @param outputRows rows of the shard: a sample each, or one for an error
+ * @param outputRows rows of the shard: a sample or choice each, or one for an error
  * @param errors failed rows by code
  * @param answersRight texts that begin with the expected answer
  * @param answersKnown rows that have an expected answer
+ * @param scores of scored completions
  * @param checksum of the shard's bytes, as {@link FileChecksum} says; empty until it is written
  */
 public record UnitFacts(
@@ -30,6 +31,7 @@ public record UnitFacts(
     long completionTokens,
     long answersRight,
     long answersKnown,
+    ScoreSums scores,
     String checksum)
     implements Serializable {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -53,6 +55,11 @@ public record UnitFacts(
     values.put(PREFIX + "completion_tokens", String.valueOf(completionTokens));
     values.put(PREFIX + "answers_right", String.valueOf(answersRight));
     values.put(PREFIX + "answers_known", String.valueOf(answersKnown));
+    if (!scores.equals(ScoreSums.NONE)) {
+      values.put(PREFIX + "completions_scored", String.valueOf(scores.completions()));
+      values.put(PREFIX + "completions_greedy", String.valueOf(scores.greedy()));
+      values.put(PREFIX + "loglikelihood", String.valueOf(scores.logLikelihood()));
+    }
     try {
       values.put(PREFIX + "errors", JSON.writeValueAsString(errors));
     } catch (JsonProcessingException e) {
@@ -79,6 +86,7 @@ public record UnitFacts(
               number(values, "completion_tokens"),
               number(values, "answers_right"),
               number(values, "answers_known"),
+              scores(values),
               values.get(FileChecksum.KEY)));
     } catch (JsonProcessingException | RuntimeException e) {
       return Optional.empty();
@@ -95,7 +103,17 @@ public record UnitFacts(
         completionTokens,
         answersRight,
         answersKnown,
+        scores,
         digits);
+  }
+
+  private static ScoreSums scores(Map<String, String> values) {
+    return values.containsKey(PREFIX + "completions_scored")
+        ? new ScoreSums(
+            number(values, "completions_scored"),
+            number(values, "completions_greedy"),
+            Double.parseDouble(values.get(PREFIX + "loglikelihood")))
+        : ScoreSums.NONE;
   }
 
   private static long number(Map<String, String> values, String name) {

@@ -41,6 +41,8 @@ public final class PromptReader {
     record Template(RowTemplate template) implements Plan {}
 
     record Request(int method, int url, int body) implements Plan {}
+
+    record None() implements Plan {}
   }
 
   private final Plan plan;
@@ -80,6 +82,8 @@ public final class PromptReader {
               schema.fieldIndex(BatchRequest.METHOD),
               schema.fieldIndex(BatchRequest.URL),
               schema.fieldIndex(BatchRequest.BODY));
+    } else if (form instanceof PromptForm.None) {
+      plan = new Plan.None();
     } else {
       PromptForm.Column column = (PromptForm.Column) form;
       String name = column.name().orElse(format.equals("text") ? "text" : "prompt");
@@ -99,7 +103,7 @@ public final class PromptReader {
     if (type.equals(DataTypes.StringType)) {
       return new Plan.Text(index, name);
     }
-    if (type instanceof ArrayType array && isInteger(array.elementType())) {
+    if (type instanceof ArrayType array && TokenIds.isId(array.elementType())) {
       if (wrapping == Wrapping.CHAT) {
         throw BulkgenException.of(
             ErrorCode.INPUT_INVALID,
@@ -114,12 +118,6 @@ public final class PromptReader {
         "prompt column '%s' is %s: it has to be text or an array of integers",
         name,
         type.simpleString());
-  }
-
-  private static boolean isInteger(DataType type) {
-    return type.equals(DataTypes.IntegerType)
-        || type.equals(DataTypes.LongType)
-        || type.equals(DataTypes.ShortType);
   }
 
   private static Plan messagesPlan(Columns columns, String name) {
@@ -156,8 +154,14 @@ public final class PromptReader {
     return plan instanceof Plan.Tokens;
   }
 
+  /** Whether there are prompts that a tokenizer has to read. */
+  public boolean readsText() {
+    return !(plan instanceof Plan.Tokens || plan instanceof Plan.None);
+  }
+
   /**
-   * The row's prompt, with the sampling settings it brings itself.
+   * The row's prompt, with the sampling settings it brings itself; an empty text where there is
+   * none.
    *
    * @throws BulkgenException of kind DATA: PROMPT_EMPTY, PROMPT_INVALID, REQUEST_INVALID
    */
@@ -178,6 +182,9 @@ public final class PromptReader {
   }
 
   private Prompt read(InternalRow row) {
+    if (plan instanceof Plan.None) {
+      return new Prompt.Text("");
+    }
     if (plan instanceof Plan.Text text) {
       return wrap(text(row, text.column(), "column '" + text.name() + "'"));
     }
@@ -225,7 +232,7 @@ public final class PromptReader {
     return text(row.getUTF8String(column), what);
   }
 
-  private static String text(UTF8String value, String what) {
+  static String text(UTF8String value, String what) {
     if (!value.isValid()) {
       throw BulkgenException.of(ErrorCode.PROMPT_INVALID, "%s is not valid UTF-8", what);
     }
@@ -237,33 +244,8 @@ public final class PromptReader {
       throw BulkgenException.of(
           ErrorCode.PROMPT_EMPTY, "column '%s' holds no token ids", plan.name());
     }
-    ArrayData array = row.getArray(plan.column());
-    int[] ids = new int[array.numElements()];
-    for (int index = 0; index < ids.length; index++) {
-      ids[index] = tokenId(array, index, plan);
-    }
-    return new Prompt.Tokens(ids);
-  }
-
-  private static int tokenId(ArrayData array, int index, Plan.Tokens plan) {
-    long id = -1;
-    if (!array.isNullAt(index)) {
-      id =
-          plan.element().equals(DataTypes.LongType)
-              ? array.getLong(index)
-              : plan.element().equals(DataTypes.IntegerType)
-                  ? array.getInt(index)
-                  : array.getShort(index);
-    }
-    if (id < 0 || id > Integer.MAX_VALUE) {
-      throw BulkgenException.of(
-          ErrorCode.PROMPT_INVALID,
-          "column '%s' has no token id at place %d (%s)",
-          plan.name(),
-          index,
-          array.isNullAt(index) ? "null" : String.valueOf(id));
-    }
-    return (int) id;
+    return new Prompt.Tokens(
+        TokenIds.read(row.getArray(plan.column()), plan.element(), "column '" + plan.name() + "'"));
   }
 
   private static List<Message> messages(InternalRow row, Plan.MessageArray plan) {

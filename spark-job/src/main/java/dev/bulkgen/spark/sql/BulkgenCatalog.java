@@ -1,5 +1,7 @@
 package dev.bulkgen.spark.sql;
 
+import dev.bulkgen.spark.config.TaskType;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.spark.sql.catalyst.analysis.NoSuchFunctionException;
 import org.apache.spark.sql.connector.catalog.FunctionCatalog;
@@ -10,12 +12,12 @@ import org.apache.spark.sql.connector.catalog.procedures.UnboundProcedure;
 import org.apache.spark.sql.util.CaseInsensitiveStringMap;
 
 /**
- * The catalog that SQL calls jobs by, set as {@code spark.sql.catalog.bulkgen}: the procedure
- * {@code bulkgen.system.generate} and the function {@code bulkgen.system.generate(prompt)}.
+ * The catalog that SQL calls jobs by, set as {@code spark.sql.catalog.bulkgen}: the procedures
+ * {@code bulkgen.system.generate} and {@code bulkgen.system.score}, and the function {@code
+ * bulkgen.system.generate(prompt)}.
  */
 public final class BulkgenCatalog implements ProcedureCatalog, FunctionCatalog {
   private static final List<String> NAMESPACE = List.of("system");
-  private static final String GENERATE = "generate";
 
   private String name;
 
@@ -31,27 +33,27 @@ public final class BulkgenCatalog implements ProcedureCatalog, FunctionCatalog {
 
   @Override
   public UnboundProcedure loadProcedure(Identifier identifier) {
-    if (!isGenerate(identifier)) {
-      throw new UnsupportedOperationException(
-          "catalog "
-              + name
-              + " has no procedure "
-              + identifier
-              + "; it has "
-              + name
-              + ".system.generate");
-    }
-    return new GenerateProcedure();
+    return Arrays.stream(TaskType.values())
+        .filter(task -> isNamed(identifier, task))
+        .findFirst()
+        .map(JobProcedure::new)
+        .orElseThrow(
+            () ->
+                new UnsupportedOperationException(
+                    String.format(
+                        "catalog %s has no procedure %s; it has %s.system.generate and"
+                            + " %s.system.score",
+                        name, identifier, name, name)));
   }
 
   @Override
   public Identifier[] listProcedures(String[] namespace) {
-    return generate(namespace);
+    return identifiers(namespace, TaskType.values());
   }
 
   @Override
   public UnboundFunction loadFunction(Identifier identifier) throws NoSuchFunctionException {
-    if (!isGenerate(identifier)) {
+    if (!isNamed(identifier, TaskType.GENERATE)) {
       throw new NoSuchFunctionException(identifier);
     }
     return new GenerateFunction();
@@ -59,18 +61,19 @@ public final class BulkgenCatalog implements ProcedureCatalog, FunctionCatalog {
 
   @Override
   public Identifier[] listFunctions(String[] namespace) {
-    return generate(namespace);
+    return identifiers(namespace, TaskType.GENERATE);
   }
 
-  private static boolean isGenerate(Identifier identifier) {
+  private static boolean isNamed(Identifier identifier, TaskType task) {
     return NAMESPACE.equals(List.of(identifier.namespace()))
-        && GENERATE.equalsIgnoreCase(identifier.name());
+        && task.spelling().equalsIgnoreCase(identifier.name());
   }
 
-  private static Identifier[] generate(String[] namespace) {
+  private static Identifier[] identifiers(String[] namespace, TaskType... tasks) {
     boolean listed = namespace.length == 0 || NAMESPACE.equals(List.of(namespace));
-    return listed
-        ? new Identifier[] {Identifier.of(NAMESPACE.toArray(String[]::new), GENERATE)}
-        : new Identifier[0];
+    return Arrays.stream(tasks)
+        .filter(task -> listed)
+        .map(task -> Identifier.of(NAMESPACE.toArray(String[]::new), task.spelling()))
+        .toArray(Identifier[]::new);
   }
 }

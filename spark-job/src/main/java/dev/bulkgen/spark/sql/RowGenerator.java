@@ -18,6 +18,7 @@ import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.SessionSettings;
 import dev.bulkgen.spark.config.SettingCatalogue;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.plugin.EngineHolder;
 import dev.bulkgen.spark.plugin.EngineSpec;
 import dev.bulkgen.spark.source.PromptReader;
@@ -103,7 +104,10 @@ final class RowGenerator implements Serializable {
     SparkContext spark = session.sparkContext();
     JobSettings settings =
         JobSettingsReader.resolve(
-            all, mistakes, checked -> ModelCache.folderOf(checked, spark.hadoopConfiguration()));
+            TaskType.GENERATE,
+            all,
+            mistakes,
+            checked -> ModelCache.folderOf(checked, spark.hadoopConfiguration()));
     requireOneSample(settings);
     // One moment for all executors: chat templates may print the day.
     LocalDateTime begun =
@@ -211,7 +215,7 @@ final class RowGenerator implements Serializable {
     for (Setting<?> setting : SettingCatalogue.settings()) {
       call.given(setting).ifPresent(value -> all.put(setting.name(), Setting.spell(value)));
     }
-    JobSettings read = JobSettingsReader.read(all);
+    JobSettings read = JobSettingsReader.read(TaskType.GENERATE, all);
     requireOneSample(read);
     return new Ready(read, PromptReader.create(read.input(), "sql", PROMPT));
   }

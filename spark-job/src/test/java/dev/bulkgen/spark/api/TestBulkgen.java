@@ -13,6 +13,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.job.JobReport;
 import dev.bulkgen.spark.job.JobRun;
 import java.nio.file.Files;
@@ -84,6 +85,41 @@ class TestBulkgen {
         texts(bulkgen().output(folder.resolve("file").toString()).generate(file.toString())));
     assertTrue(Files.exists(output.resolve("_SUCCESS")));
     assertFalse(Files.exists(output.resolve("_bulkgen/input")), "the plan holds the rows");
+  }
+
+  @Test
+  void testScore() {
+    Bulkgen scoring =
+        Bulkgen.on(SPARK)
+            .model(JobRun.MODEL)
+            .set("memory", "64MB")
+            .set("max-batch", "16")
+            .promptTemplate("{prompt} ")
+            .completionColumn("answer")
+            .idColumn("id");
+    Dataset<Row> scores = scoring.output(output.toString()).score(rows.repartition(5));
+    assertEquals(ROWS, scores.where("loglikelihood < 0 and num_tokens > 0").count());
+    assertEquals(
+        scores.select("id", "loglikelihood").orderBy("id").collectAsList(),
+        scoring
+            .output(folder.resolve("file").toString())
+            .score(file.toString())
+            .select("id", "loglikelihood")
+            .orderBy("id")
+            .collectAsList());
+    assertEquals(
+        1, scoring.output(output.toString()).run(TaskType.SCORE, rows).report().reusedUnits());
+    BulkgenException other = assertThrows(BulkgenException.class, () -> there().run(rows));
+    assertTrue(other.getMessage().contains("task: was score"), other.getMessage());
+    // Without an output, the two tasks have folders of their own.
+    String whole =
+        Bulkgen.on(SPARK)
+            .set("memory", "64MB")
+            .model(JobRun.MODEL)
+            .textColumn("prompt")
+            .score(rows)
+            .inputFiles()[0];
+    assertTrue(whole.contains("/target/warehouse/bulkgen/"), whole);
   }
 
   @Test

@@ -29,5 +29,9 @@ class TestPython {
     assertTrue(lines.get(1).startsWith(called), said);
     assertTrue(lines.get(2).startsWith("refused") && lines.get(2).contains("temperature?"), said);
     assertTrue(Files.exists(folder.resolve("out-stream/batch=3/_SUCCESS")));
+    assertEquals("scored 6", lines.get(3), said);
+    String scored = "called file:" + folder.resolve("out-score-call") + "|6|0|1|0|";
+    assertTrue(lines.get(4).startsWith(scored), said);
+    assertTrue(Files.exists(folder.resolve("out-score-stream/batch=4/_SUCCESS")));
   }
 }

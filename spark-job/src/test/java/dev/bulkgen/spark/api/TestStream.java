@@ -9,12 +9,15 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.job.JobRun;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.apache.spark.api.java.function.VoidFunction2;
+import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.streaming.StreamingQuery;
@@ -58,6 +61,10 @@ class TestStream {
 
   /** What a scheduler starts each night: generates for what is new, and ends. */
   private void run() throws Exception {
+    run(bulkgen().foreachBatch());
+  }
+
+  private void run(VoidFunction2<Dataset<Row>, Long> batches) throws Exception {
     StreamingQuery query =
         SPARK
             .readStream()
@@ -66,7 +73,7 @@ class TestStream {
             .writeStream()
             .option("checkpointLocation", checkpoint.toString())
             .trigger(Trigger.AvailableNow())
-            .foreachBatch(bulkgen().foreachBatch())
+            .foreachBatch(batches)
             .start();
     query.awaitTermination();
   }
@@ -97,6 +104,23 @@ class TestStream {
     assertEquals(Map.of(0, 5L, 1, 7L), rowsByBatch());
     assertEquals(7, report(1).get("rows_done").asInt());
     assertEquals(12, SPARK.read().parquet(output.toString()).select("id").distinct().count());
+  }
+
+  @Test
+  void testScoresWhatIsNew() throws Exception {
+    arrive("monday.jsonl", 0, 5);
+    Bulkgen scoring =
+        Bulkgen.on(SPARK)
+            .model(JobRun.MODEL)
+            .promptTemplate("{prompt} ")
+            .completionColumn("answer")
+            .set("memory", "64MB")
+            .output(output.toString());
+    run(scoring.foreachBatch(TaskType.SCORE));
+    arrive("tuesday.jsonl", 5, 12);
+    run(scoring.foreachBatch(TaskType.SCORE));
+    assertEquals(Map.of(0, 5L, 1, 7L), rowsByBatch());
+    assertEquals(7, report(1).get("completions_scored").asInt());
   }
 
   /** Spark died after the batch was done, before it noted so. */

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.spark.config.JobSetting;
 import dev.bulkgen.spark.config.SettingCatalogue;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.job.JobConsole;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -13,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class TestMain {
   private final ByteArrayOutputStream out = new ByteArrayOutputStream();
@@ -33,12 +35,27 @@ class TestMain {
     return text;
   }
 
-  @Test
-  void testHelpHasEverySetting() {
-    assertEquals(0, run("generate", "--help"));
+  @ParameterizedTest
+  @EnumSource
+  void testHelpHasEverySettingOfTheTask(TaskType task) {
+    assertEquals(0, run(task.spelling(), "--help"));
     String help = out.toString(StandardCharsets.UTF_8);
     for (JobSetting setting : SettingCatalogue.all()) {
-      assertTrue(help.contains("--" + setting.name()), setting.name() + " in " + help);
+      assertEquals(
+          setting.tasks().contains(task),
+          help.contains(" --" + setting.name() + " ")
+              || help.contains(" --" + setting.name() + "="),
+          setting.name() + " in " + help);
+    }
+    assertEquals(task == TaskType.GENERATE, help.contains("Sampling"), help);
+  }
+
+  @Test
+  void testScoringRefusesSamplingByName() {
+    assertEquals(1, run("score", "--model", "m", "--temperature", "0", "--ignore-eos"));
+    for (String part :
+        new String[] {"temperature: bulkgen score draws no", "ignore-eos: ", "completion-column"}) {
+      assertTrue(said().contains(part), part + " in " + said());
     }
   }
 

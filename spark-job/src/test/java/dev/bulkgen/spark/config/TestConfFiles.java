@@ -46,14 +46,25 @@ class TestConfFiles {
         assertEquals(setting.defaultValue(), settings.given(setting), setting.name());
       }
     }
-    // A job takes one of the three prompt forms and one input, so three of the lines go.
-    String one =
-        text.toString().replaceAll("(messages-column|prompt-template|input-table) = .*", "");
-    JobSettings job =
-        JobSettingsReader.read(
-            JobSettingsReader.reader().parse(one, "defaults"),
-            GenerationDefaults.none(),
-            new Mistakes());
+    JobSettings job = read(TaskType.GENERATE, text.toString());
     assertEquals(new SamplingParamsBuilder().maxTokens(256).build(), job.sampling());
+    assertTrue(read(TaskType.SCORE, text.toString()).input().completions().isPresent());
+  }
+
+  /** A job takes one of the prompt forms, one input and what is of its task: the other lines go. */
+  private static JobSettings read(TaskType task, String text) {
+    String one =
+        text.replaceAll("(messages-column|prompt-template|input-table|text-column) = .*", "");
+    for (JobSetting setting : SettingCatalogue.all()) {
+      one =
+          setting.tasks().contains(task)
+              ? one
+              : one.replaceAll("(?m)^" + setting.name() + " = .*", "");
+    }
+    return JobSettingsReader.read(
+        task,
+        JobSettingsReader.reader().parse(one, "defaults"),
+        GenerationDefaults.none(),
+        new Mistakes());
   }
 }

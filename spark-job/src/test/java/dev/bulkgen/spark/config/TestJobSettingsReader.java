@@ -2,6 +2,7 @@ package dev.bulkgen.spark.config;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -43,9 +44,92 @@ class TestJobSettingsReader {
   }
 
   private static JobSettings read(Map<String, List<String>> given, GenerationDefaults model) {
+    return read(TaskType.GENERATE, given, model);
+  }
+
+  private static JobSettings read(
+      TaskType task, Map<String, List<String>> given, GenerationDefaults model) {
     Mistakes mistakes = new Mistakes();
     Settings settings = JobSettingsReader.reader().parse(given, "test", mistakes);
-    return JobSettingsReader.read(settings, model, mistakes);
+    return JobSettingsReader.read(task, settings, model, mistakes);
+  }
+
+  private static JobSettings score(String... pairs) {
+    return read(TaskType.SCORE, with(pairs), SILENT);
+  }
+
+  @Test
+  void testScoringRefusesWhatItHasNoUseForAtOnce() {
+    BulkgenException e =
+        assertThrows(
+            BulkgenException.class,
+            () ->
+                score(
+                    "temperature", "0",
+                    "n", "1",
+                    "stop", "x",
+                    "answer-column", "a",
+                    "output-format", "openai-batch",
+                    "top-k", "many"));
+    assertEquals(ErrorCode.SETTING_INVALID, e.code());
+    assertEquals(7, e.getMessage().lines().count(), e.getMessage());
+    for (String part :
+        List.of(
+            "temperature: bulkgen score draws no tokens",
+            "n: bulkgen score draws no tokens",
+            "stop: bulkgen score draws no tokens",
+            "answer-column: bulkgen score has no use for it, bulkgen generate has",
+            "output-format: openai-batch has no form for scores",
+            "top-k: 'many' is not an integer",
+            "give one of completion-column")) {
+      assertTrue(e.getMessage().contains(part), part + " in " + e.getMessage());
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "text-column=t completion-column=c | give only one of completion-column",
+        "text-column=t prompt-column=p | prompt-column: the texts of text-column have no prompt",
+        "text-column=t system-prompt=p | system-prompt: the texts of text-column",
+        "text-column=t chat=true | chat: the texts of text-column",
+        "completion-column=c input-format=openai-batch | input-format: the requests",
+        "completion-column=c prompt-column=p messages-column=m | give one of prompt-column"
+      })
+  void testWhatDoesNotGoTogetherInScoringIsTold(String given, String message) {
+    String[] pairs = given.split("[ =]");
+    BulkgenException e = assertThrows(BulkgenException.class, () -> score(pairs));
+    assertTrue(e.getMessage().contains(message), e.getMessage());
+  }
+
+  @Test
+  void testGenerationRefusesWhatScoringKnows() {
+    BulkgenException e =
+        assertThrows(BulkgenException.class, () -> read(with("completion-column", "c")));
+    assertTrue(e.getMessage().contains("bulkgen score has"), e.getMessage());
+  }
+
+  @Test
+  void testScoringTravelsAndHasADigestOfItsOwn() {
+    JobSettings settings = score("completion-column", "c", "token-logprobs", "true");
+    assertFalse(settings.values().containsKey("temperature"), settings.values().toString());
+    JobSettings again = JobSettingsReader.read(TaskType.SCORE, settings.values());
+    assertEquals(settings, again);
+    assertEquals(settings.digest("m"), again.digest("m"));
+    JobSettings whole = score("text-column", "c", "chat", "false");
+    assertEquals(new InputSettings.PromptForm.None(), whole.input().form());
+    assertEquals(whole, JobSettingsReader.read(TaskType.SCORE, whole.values()));
+    JobSettings other =
+        new JobSettings(
+            TaskType.GENERATE,
+            settings.input(),
+            settings.output(),
+            settings.run(),
+            settings.sampling(),
+            settings.engine(),
+            settings.values());
+    assertNotEquals(settings.digest("m"), other.digest("m"));
   }
 
   @Test
@@ -121,7 +205,8 @@ class TestJobSettingsReader {
   @Test
   void testMissingPathsAreNamed() {
     BulkgenException e =
-        assertThrows(BulkgenException.class, () -> JobSettingsReader.read(Map.of()));
+        assertThrows(
+            BulkgenException.class, () -> JobSettingsReader.read(TaskType.GENERATE, Map.of()));
     assertTrue(e.getMessage().contains("--model"), e.getMessage());
     assertTrue(e.getMessage().contains("--input"), e.getMessage());
     assertTrue(e.getMessage().contains("--output"), e.getMessage());
@@ -148,7 +233,7 @@ class TestJobSettingsReader {
         read(
             with("stop", "a\nb", "stop", "c, d", "stop-token-ids", "5", "n", "3", "memory", "2GB"),
             defaults(Optional.of(true)));
-    JobSettings again = JobSettingsReader.read(settings.values());
+    JobSettings again = JobSettingsReader.read(TaskType.GENERATE, settings.values());
     assertEquals(settings, again);
     assertEquals(List.of("a\nb", "c, d"), again.sampling().stop());
     assertEquals(0.6, again.sampling().temperature());
@@ -161,7 +246,7 @@ class TestJobSettingsReader {
         file, "bulkgen { max-tokens = 7, stop = [\"x\", \"y\"], ignore-eos = true, seed = 3 }");
     Settings line = JobSettingsReader.reader().parse(with("seed", "4"), "command line");
     Settings given = line.orElse(JobSettingsReader.reader().read(file));
-    JobSettings settings = JobSettingsReader.read(given, SILENT, new Mistakes());
+    JobSettings settings = JobSettingsReader.read(TaskType.GENERATE, given, SILENT, new Mistakes());
     assertEquals(OptionalInt.of(7), settings.sampling().maxTokens());
     assertEquals(List.of("x", "y"), settings.sampling().stop());
     assertTrue(settings.sampling().ignoreEos());

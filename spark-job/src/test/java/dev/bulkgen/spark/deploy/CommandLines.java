@@ -7,9 +7,11 @@ import dev.bulkgen.config.Setting;
 import dev.bulkgen.spark.cli.Main;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.SettingCatalogue;
+import dev.bulkgen.spark.config.TaskType;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.apache.spark.deploy.SparkSubmitArguments;
 import scala.collection.immutable.Map$;
@@ -19,9 +21,9 @@ import scala.jdk.javaapi.CollectionConverters;
 final class CommandLines {
   private CommandLines() {}
 
-  /** Arguments of {@code bulkgen generate}, from the command's name on: each is there, and fits. */
+  /** Arguments of a job, from the command's name on: each is there, and fits. */
   static void check(List<String> arguments) {
-    assertEquals("generate", arguments.get(0));
+    TaskType task = TaskType.valueOf(arguments.get(0).toUpperCase(Locale.ROOT));
     Map<String, String> values = new LinkedHashMap<>();
     for (int index = 1; index < arguments.size(); index++) {
       String argument = arguments.get(index);
@@ -34,7 +36,7 @@ final class CommandLines {
           equals >= 0 ? argument.substring(equals + 1) : flag ? "true" : arguments.get(++index);
       values.put(name, value);
     }
-    JobSettingsReader.read(values);
+    JobSettingsReader.read(task, values);
   }
 
   /** Reads what follows {@code spark-submit} as Spark does, which ends the test if it cannot. */

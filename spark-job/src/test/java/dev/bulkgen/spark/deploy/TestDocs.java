@@ -19,6 +19,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import javax.tools.ToolProvider;
 import org.apache.spark.deploy.SparkSubmitArguments;
@@ -50,7 +52,7 @@ class TestDocs {
 
   /** Blocks that show what a command prints. */
   private static final List<String> OUTPUTS =
-      List.of("bulkgen: building the jars", "This machine", "N passed");
+      List.of("bulkgen: building the jars", "This machine", "N passed", "  greedy");
 
   @TempDir Path folder;
 
@@ -124,7 +126,9 @@ class TestDocs {
       Object[] arguments = {spark, questions};
       run.invoke(null, List.of(arguments).subList(0, run.getParameterCount()).toArray());
     }
-    Path results = folder.resolve(block.text().contains("/data/scored") ? "scored" : "answers");
+    Matcher output = Pattern.compile("output\\(\"/data/([a-z]+)\"").matcher(block.text());
+    assertTrue(output.find(), source);
+    Path results = folder.resolve(output.group(1));
     assertEquals(4, spark.read().parquet(results.toString()).count());
   }
 
@@ -196,7 +200,7 @@ class TestDocs {
 
   /** Our own commands: their names and options are known. */
   private static void checkOurs(String command, List<String> words) throws Exception {
-    if (words.get(0).equals("generate") && words.contains("--output")) {
+    if (List.of("generate", "score").contains(words.get(0)) && words.contains("--output")) {
       CommandLines.check(words.stream().filter(word -> !word.isEmpty()).toList());
       return;
     }

@@ -10,6 +10,7 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.RunSettings.ResumeMode;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.ledger.Ledger;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -161,7 +162,7 @@ abstract class AbstractTestRemoteOutput {
     // One slot: the kill comes before the last unit.
     values.put("master", "local[1]");
     Path log = folder.resolve("driver.log");
-    Process driver = DriverProcess.fork(values, conf, log);
+    Process driver = DriverProcess.fork(TaskType.GENERATE, values, conf, log);
     try {
       awaitShards(output, 2, driver);
     } finally {

@@ -1,6 +1,8 @@
 package dev.bulkgen.spark.job;
 
+import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.TaskType;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -27,6 +29,7 @@ public final class JobRun {
 
   private final SparkSession session;
   private final TreeMap<String, String> values = new TreeMap<>();
+  private TaskType task = TaskType.GENERATE;
   private final ByteArrayOutputStream text = new ByteArrayOutputStream();
 
   JobRun(SparkSession session, Path input, Path output) {
@@ -41,11 +44,22 @@ public final class JobRun {
     values.put("threads", "2");
   }
 
+  /** Scores instead; without the settings of sampling. */
+  JobRun scoring() {
+    task = TaskType.SCORE;
+    values.keySet().removeAll(List.of("max-tokens", "temperature"));
+    return this;
+  }
+
   JobRun with(String... pairs) {
     for (int index = 0; index < pairs.length; index += 2) {
       values.put(pairs[index], pairs[index + 1]);
     }
     return this;
+  }
+
+  JobSettings settings() {
+    return JobSettingsReader.read(task, values);
   }
 
   Map<String, String> values() {
@@ -55,7 +69,7 @@ public final class JobRun {
   JobReport run() {
     PrintStream stream = new PrintStream(text, true, StandardCharsets.UTF_8);
     JobConsole console = new JobConsole(stream, stream, JobConsole.Kind.FILE);
-    return new GenerateJob(session, JobSettingsReader.read(values), console).run().orElse(null);
+    return new BulkJob(session, settings(), console).run().orElse(null);
   }
 
   /** What was said. */

@@ -8,6 +8,7 @@ import dev.bulkgen.engine.Prompt;
 import dev.bulkgen.spark.cluster.RecallRows;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.TaskType;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
@@ -54,7 +55,7 @@ final class OverheadBench {
     values.put("memory", "512MB");
     values.put("threads", "2");
     values.put("master", "local[2]");
-    return JobSettingsReader.read(values);
+    return JobSettingsReader.read(TaskType.GENERATE, values);
   }
 
   /** Seconds from opening the engine to the last row. */
@@ -86,7 +87,7 @@ final class OverheadBench {
     PrintStream nowhere = new PrintStream(OutputStream.nullOutputStream());
     long start = System.nanoTime();
     JobReport report =
-        new GenerateJob(session, mine, new JobConsole(nowhere, nowhere, JobConsole.Kind.FILE))
+        new BulkJob(session, mine, new JobConsole(nowhere, nowhere, JobConsole.Kind.FILE))
             .run()
             .orElseThrow();
     double seconds = (System.nanoTime() - start) / 1e9;

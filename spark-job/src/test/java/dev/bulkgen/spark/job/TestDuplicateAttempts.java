@@ -7,6 +7,7 @@ import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.plan.PlanFolder;
 import dev.bulkgen.spark.plan.PlanSchema;
 import dev.bulkgen.spark.plan.UnitPlan;
@@ -47,7 +48,7 @@ class TestDuplicateAttempts {
       Files.delete(output.resolve(name));
     }
 
-    JobSettings settings = JobSettingsReader.read(run.values());
+    JobSettings settings = JobSettingsReader.read(TaskType.GENERATE, run.values());
     org.apache.hadoop.fs.Path plans =
         new org.apache.hadoop.fs.Path(output.resolve("_bulkgen/plan").toString());
     UnitPlan plan =
@@ -65,12 +66,12 @@ class TestDuplicateAttempts {
             identity,
             EngineSpec.of(settings.values(), SPARK.sparkContext().master(), model),
             LocalDateTime.of(2026, 1, 2, 3, 4));
-    GenerateTask function =
-        new GenerateTask(
+    UnitTask function =
+        new UnitTask(
             task,
             ParquetRowReader.create(SPARK, PlanSchema.of(plan.inputSchema())),
             new SerializableConfiguration(SPARK.sparkContext().hadoopConfiguration()),
-            UnitCounters.register(SPARK.sparkContext()));
+            UnitCounters.register(SPARK.sparkContext(), TaskType.GENERATE));
     // Two slots: the attempts of a unit are neighbours, and begin together.
     List<UnitSpec> attempts =
         List.of(plan.units().get(0), plan.units().get(0), plan.units().get(1), plan.units().get(1));

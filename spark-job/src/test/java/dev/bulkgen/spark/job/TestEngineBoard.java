@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.plugin.EngineFigures;
 import dev.bulkgen.spark.plugin.EngineReport;
 import java.util.ArrayList;
@@ -34,7 +35,18 @@ class TestEngineBoard {
 
   private JobReport report(List<UnitTimes.Time> slowest, OptionalDouble price) {
     return new JobReport(
-        JobReport.Outcome.DONE, 0, 0, 0, List.of(), 0, 1000, 1, board.devices(), slowest, price);
+        TaskType.GENERATE,
+        JobReport.Outcome.DONE,
+        0,
+        0,
+        0,
+        List.of(),
+        0,
+        1000,
+        1,
+        board.devices(),
+        slowest,
+        price);
   }
 
   @Test

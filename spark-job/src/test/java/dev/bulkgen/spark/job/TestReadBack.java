@@ -171,6 +171,47 @@ class TestReadBack {
     }
   }
 
+  /** A double of a score is the same double in every file. */
+  @Test
+  void testDuckDbReadsScores() throws Exception {
+    List<List<String>> seen = new ArrayList<>();
+    for (String format : List.of("parquet", "jsonl")) {
+      Path output = folder.resolve("scores-" + format);
+      new JobRun(SPARK, input, output)
+          .scoring()
+          .with("input-format", "arrow", "output-format", format)
+          .with("text-column", "prompt", "token-logprobs", "true")
+          .run();
+      String files = "'" + output + "/part-*." + format + "'";
+      String from =
+          format.equals("parquet")
+              ? "read_parquet(" + files + ")"
+              : "read_json(" + files + ", format = 'newline_delimited')";
+      seen.addAll(
+          duckDb(
+              "select cast(loglikelihood as double), is_greedy, num_tokens, choice_index,"
+                  + " usage.completion_tokens, len(token_ids), len(token_logprobs), error from "
+                  + from));
+    }
+    List<Row> expected =
+        SPARK
+            .read()
+            .parquet(folder.resolve("scores-parquet").toString())
+            .select("loglikelihood", "num_tokens")
+            .collectAsList();
+    assertEquals(6, seen.size());
+    for (int row = 0; row < seen.size(); row++) {
+      List<String> found = seen.get(row);
+      Row wanted = expected.get(row % 3);
+      assertEquals(wanted.getDouble(0), Double.parseDouble(found.get(0)), 0.0);
+      assertEquals("0", found.get(3));
+      for (int column : new int[] {2, 4, 5, 6}) {
+        assertEquals(String.valueOf(wanted.getInt(1)), found.get(column), found.toString());
+      }
+      assertNull(found.get(7));
+    }
+  }
+
   @Test
   void testDuckDbReadsJsonLines() throws Exception {
     List<List<String>> rows =

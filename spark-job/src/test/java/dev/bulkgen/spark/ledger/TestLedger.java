@@ -14,8 +14,10 @@ import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.RunSettings.ResumeMode;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitSpec;
+import dev.bulkgen.spark.sink.CompletionColumns;
 import dev.bulkgen.spark.sink.ResultSchema;
 import dev.bulkgen.spark.sink.RowOutcome;
 import dev.bulkgen.spark.sink.ShardFormat;
@@ -61,7 +63,8 @@ class TestLedger {
           DIGEST,
           DIGEST,
           ShardFormat.of(
-              JobSettingsReader.read(Map.of("model", "m", "input", "in", "output", "unused"))));
+              JobSettingsReader.read(
+                  TaskType.GENERATE, Map.of("model", "m", "input", "in", "output", "unused"))));
   private static final UnitPlan PLAN =
       new UnitPlan(
           List.of(
@@ -98,7 +101,11 @@ class TestLedger {
           Ledger.open(output, ResumeMode.IF_POSSIBLE, configuration, QUICK, notice -> {});
       FrozenSettings settings =
           new FrozenSettings(
-              new TreeMap<>(Map.of("n", "1")), DIGEST, DIGEST, LocalDateTime.of(2026, 1, 2, 3, 4));
+              TaskType.GENERATE,
+              new TreeMap<>(Map.of("n", "1")),
+              DIGEST,
+              DIGEST,
+              LocalDateTime.of(2026, 1, 2, 3, 4));
       ledger.earlierRun(settings);
       ledger.begin(settings);
       Ledger.Recovery found = ledger.recover(SPARK.sparkContext(), PLAN, IDENTITY);
@@ -125,7 +132,7 @@ class TestLedger {
           new ShardWriter(
               path,
               Storage.of(path, configuration),
-              ResultSchema.of(INPUT, "generated_text", false),
+              ResultSchema.of(INPUT, new CompletionColumns("generated_text", false)),
               IDENTITY,
               OptionalInt.empty(),
               unit.unit(),

@@ -13,29 +13,45 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The README's main command, as it stands there, with the jars of this build. */
+/** The README's commands, as they stand there, with the jars of this build. */
 @Tag("packaged")
 class TestReadmeCommand {
   @TempDir Path folder;
 
   @Test
-  void testRunsAsWritten() throws Exception {
+  void testGeneratesAsWritten() throws Exception {
+    String said = run("bin/bulkgen generate");
+    assertTrue(said.contains("answers right      200 of 200 (100.0 %)"), said);
+    assertTrue(Files.exists(folder.resolve("out/kivi2/_SUCCESS")));
+  }
+
+  @Test
+  void testScoresAsWritten() throws Exception {
+    String said = run("bin/bulkgen score");
+    assertTrue(said.contains(block("  greedy")), said);
+    assertTrue(Files.exists(folder.resolve("out/scores/_SUCCESS")));
+  }
+
+  /** The first block of the README that begins so. */
+  private static String block(String beginning) throws Exception {
+    return Documents.blocks("README.md").stream()
+        .map(Documents.Block::text)
+        .filter(text -> text.startsWith(beginning))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private String run(String beginning) throws Exception {
     for (String name : List.of("bin", "examples")) {
       Files.createSymbolicLink(folder.resolve(name), Path.of("..", name).toRealPath());
     }
-    String command =
-        Documents.blocks("README.md").stream()
-            .filter(block -> block.text().startsWith("bin/bulkgen generate"))
-            .findFirst()
-            .orElseThrow()
-            .text();
+    String command = block(beginning);
     String said =
         Programs.run(
             Map.of("HOME", folder.toString()),
             List.of("bash", "-c", "cd '" + folder + "'\n" + command));
     assertTrue(said.contains("rows               200 of 200, none failed"), said);
-    assertTrue(said.contains("answers right      200 of 200 (100.0 %)"), said);
     assertEquals(1, said.lines().filter(line -> line.equals("Memory plan")).count(), said);
-    assertTrue(Files.exists(folder.resolve("out/kivi2/_SUCCESS")));
+    return said;
   }
 }

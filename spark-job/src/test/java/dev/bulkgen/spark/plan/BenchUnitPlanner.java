@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.bulkgen.spark.ForkedJava;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.source.PromptTable;
 import dev.bulkgen.spark.storage.Storage;
@@ -62,6 +63,7 @@ class BenchUnitPlanner {
             .getOrCreate();
     JobSettings settings =
         JobSettingsReader.read(
+            TaskType.GENERATE,
             Map.of(
                 "model",
                 "none",

@@ -10,6 +10,7 @@ import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.source.PromptTable;
 import dev.bulkgen.spark.storage.Storage;
@@ -28,10 +29,13 @@ import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class TestUnitPlanner {
   private static final SparkSession SPARK = Sessions.shared();
+
+  private static final Set<String> SCORED = Set.of("completion-column", "text-column");
 
   @TempDir Path folder;
 
@@ -43,7 +47,9 @@ class TestUnitPlanner {
     for (int index = 0; index < pairs.length; index += 2) {
       values.put(pairs[index], pairs[index + 1]);
     }
-    return JobSettingsReader.read(values);
+    TaskType task =
+        values.keySet().stream().anyMatch(SCORED::contains) ? TaskType.SCORE : TaskType.GENERATE;
+    return JobSettingsReader.read(task, values);
   }
 
   private UnitPlan freeze(JobSettings settings, String name) {
@@ -78,6 +84,28 @@ class TestUnitPlanner {
     Set<Long> ordinals = new HashSet<>();
     rows("plan").forEach(row -> ordinals.add(row.getLong(PlanSchema.ORDINAL)));
     assertEquals(30, ordinals.size());
+  }
+
+  /** Of four bytes a token: what is scored costs as what is before it; nothing is generated. */
+  @ParameterizedTest
+  @CsvSource({
+    "completion-column, one, 12",
+    "completion-column, texts, 13",
+    "completion-column, ids, 12",
+    "completion-column, lists, 15",
+    "completion-column, none, 10",
+    "text-column, one, 2",
+    "text-column, lists, 5"
+  })
+  void testScoredTokensCount(String setting, String column, long cost) throws Exception {
+    Path input =
+        Files.writeString(
+            folder.resolve("in.jsonl"),
+            "{\"prompt\":\""
+                + "word".repeat(10)
+                + "\",\"one\":\"two ones\",\"texts\":[\"four\",null,\"and five\"],"
+                + "\"ids\":[1,2],\"lists\":[[1,2],[3,4,5]],\"none\":null}\n");
+    assertEquals(cost, freeze(settings(input, setting, column), "plan").cost());
   }
 
   @Test

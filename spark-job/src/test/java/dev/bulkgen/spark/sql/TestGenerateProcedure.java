@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.SessionSettings;
 import dev.bulkgen.spark.config.SettingCatalogue;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.job.JobRun;
 import java.nio.file.Path;
 import java.util.List;
@@ -22,6 +24,8 @@ import org.apache.spark.sql.connector.catalog.procedures.ProcedureParameter;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class TestGenerateProcedure {
   private static final int ROWS = 12;
@@ -40,13 +44,38 @@ class TestGenerateProcedure {
   }
 
   private Row call(String from, String more) {
+    return call("generate", from, ", temperature => 0, max_tokens => 2" + more);
+  }
+
+  private Row call(String procedure, String from, String more) {
     return spark
         .sql(
             String.format(
-                "CALL bulkgen.system.generate(input => '%s', output => '%s', model => '%s',"
-                    + " memory => '64MB', max_batch => 16, temperature => 0, max_tokens => 2%s)",
-                from, output, JobRun.MODEL, more))
+                "CALL bulkgen.system.%s(input => '%s', output => '%s', model => '%s',"
+                    + " memory => '64MB', max_batch => 16%s)",
+                procedure, from, output, JobRun.MODEL, more))
         .head();
+  }
+
+  /** What the session says of sampling is for its other jobs. */
+  @Test
+  void testScore() throws Exception {
+    spark.conf().set("spark.bulkgen.temperature", "0.5");
+    spark.conf().set("spark.bulkgen.completion-column", "answer");
+    String more = ", prompt_template => '{prompt} ', token_logprobs => true";
+    Row first = call("score", input.toString(), more);
+    assertEquals((long) ROWS, first.<Long>getAs("rows_done"));
+    JsonNode report = new ObjectMapper().readTree(first.<String>getAs("report"));
+    assertEquals(ROWS, report.get("completions_scored").asInt());
+    assertEquals(report.get("completion_tokens").asLong(), first.<Long>getAs("completion_tokens"));
+    for (Row row : JobRun.read(spark, output)) {
+      assertTrue(row.<Double>getAs("loglikelihood") < 0);
+      assertTrue(row.<Object>getAs("token_logprobs") != null);
+    }
+    assertEquals(1L, call("score", input.toString(), more).<Long>getAs("units_reused"));
+    Exception unknown =
+        assertThrows(Exception.class, () -> call("score", input.toString(), ", top_p => 1"));
+    assertTrue(unknown.getMessage().contains("top_p"), unknown.getMessage());
   }
 
   @Test
@@ -108,13 +137,14 @@ class TestGenerateProcedure {
     assertEquals(2L, call("bad", ", max_error_rate => 1").<Long>getAs("rows_failed"));
   }
 
-  @Test
-  void testEverySettingOfASessionIsAParameter() {
+  @ParameterizedTest
+  @EnumSource
+  void testEverySettingOfASessionIsAParameter(TaskType task) {
     Set<String> names =
-        Stream.of(new GenerateProcedure().parameters())
+        Stream.of(new JobProcedure(task).parameters())
             .map(ProcedureParameter::name)
             .collect(Collectors.toSet());
-    SettingCatalogue.all().stream()
+    SettingCatalogue.of(task).stream()
         .filter(SessionSettings::isAllowed)
         .forEach(
             setting ->
@@ -124,7 +154,8 @@ class TestGenerateProcedure {
   @Test
   void testShowProcedures() {
     List<Row> shown = spark.sql("SHOW PROCEDURES IN bulkgen.system").collectAsList();
-    assertEquals(1, shown.size(), shown.toString());
+    assertEquals(2, shown.size(), shown.toString());
     assertTrue(shown.get(0).toString().contains("generate"), shown.toString());
+    assertTrue(shown.get(1).toString().contains("score"), shown.toString());
   }
 }

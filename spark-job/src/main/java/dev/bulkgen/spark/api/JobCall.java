@@ -15,7 +15,8 @@ import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.LocalPaths;
 import dev.bulkgen.spark.config.SessionSettings;
-import dev.bulkgen.spark.job.GenerateJob;
+import dev.bulkgen.spark.config.TaskType;
+import dev.bulkgen.spark.job.BulkJob;
 import dev.bulkgen.spark.job.JobConsole;
 import dev.bulkgen.spark.job.JobReport;
 import dev.bulkgen.spark.ledger.Ledger;
@@ -41,14 +42,16 @@ import scala.jdk.javaapi.CollectionConverters;
  * A call of the library as a job. The job runs in a session of its own with Spark's defaults: what
  * the caller's session is set to, such as its time zone, must not change the keys of rows (P1).
  */
-final class GenerateCall {
+final class JobCall {
   private static final String DEFAULT_FOLDER = "bulkgen";
   private static final int DIGEST_LETTERS = 32;
 
+  private final TaskType task;
   private final SparkSession session;
   private final Map<String, List<String>> given;
 
-  GenerateCall(SparkSession session, Map<String, List<String>> given) {
+  JobCall(TaskType task, SparkSession session, Map<String, List<String>> given) {
+    this.task = task;
     this.session = session;
     this.given = given;
   }
@@ -79,7 +82,7 @@ final class GenerateCall {
     }
     Map<String, List<String>> settings = new TreeMap<>(given);
     settings.put(DataSettings.OUTPUT.name(), List.of(base.get(0) + "/batch=" + batchId));
-    return new GenerateCall(session, settings).over(rows, Optional.empty());
+    return new JobCall(task, session, settings).over(rows, Optional.empty());
   }
 
   /** Settles what the input is and where the output goes. */
@@ -113,14 +116,14 @@ final class GenerateCall {
         DataSettings.INPUT.name(), List.of(Ledger.inputFolder(new Path(output)).toString()));
     Settings call = SessionSettings.parse(texts, "settings", mistakes);
     Settings conf =
-        SessionSettings.of(CollectionConverters.asJava(session.conf().getAll()), mistakes);
+        SessionSettings.of(CollectionConverters.asJava(session.conf().getAll()), task, mistakes);
     Settings master =
         JobSettingsReader.reader()
             .parseSpelled(
                 Map.of(ExecutionSettings.MASTER.name(), session.sparkContext().master()),
                 "session");
     return JobSettingsReader.resolve(
-        absoluteModel(call.orElse(conf)).orElse(master), mistakes, this::modelFolder);
+        task, absoluteModel(call.orElse(conf)).orElse(master), mistakes, this::modelFolder);
   }
 
   private java.nio.file.Path modelFolder(JobSettings settings) {
@@ -163,7 +166,7 @@ final class GenerateCall {
 
     FinishedJob run() {
       JobConsole console = JobConsole.log(LogManager.getLogger(Bulkgen.class));
-      JobReport report = new GenerateJob(own, settings, console, () -> input).run().orElseThrow();
+      JobReport report = new BulkJob(own, settings, console, () -> input).run().orElseThrow();
       console.out().print(report.render());
       report.requireDone(settings.run().maxErrorRate());
       return new FinishedJob(settings.output().path(), report);

@@ -7,6 +7,7 @@ import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.RunSettings;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.ledger.FrozenSettings;
 import dev.bulkgen.spark.ledger.Ledger;
 import dev.bulkgen.spark.plan.PlanFolder;
@@ -17,6 +18,7 @@ import dev.bulkgen.spark.plugin.EngineSpec;
 import dev.bulkgen.spark.sink.ShardFormat;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;
+import dev.bulkgen.spark.source.CompletionReader;
 import dev.bulkgen.spark.source.DataFrameInput;
 import dev.bulkgen.spark.source.PromptInput;
 import dev.bulkgen.spark.source.PromptReader;
@@ -35,23 +37,24 @@ import org.apache.spark.SparkContext;
 import org.apache.spark.sql.SparkSession;
 
 /**
- * {@code bulkgen generate}: plans the input into units once, runs the units that have no sound
- * shard yet, and reports. Everything that can be wrong is looked at before anything is written.
+ * {@code bulkgen generate} and {@code bulkgen score}: plans the input into units once, runs the
+ * units that have no sound shard yet, and reports. Everything that can be wrong is looked at before
+ * anything is written.
  */
-public final class GenerateJob {
+public final class BulkJob {
   private final SparkSession session;
   private final JobSettings settings;
   private final JobConsole console;
   private final Supplier<PromptInput> source;
 
-  public GenerateJob(SparkSession session, JobSettings settings, JobConsole console) {
+  public BulkJob(SparkSession session, JobSettings settings, JobConsole console) {
     this(session, settings, console, () -> input(session, settings));
   }
 
   /**
    * @param source of the rows, in place of the settings' input; asked once
    */
-  public GenerateJob(
+  public BulkJob(
       SparkSession session,
       JobSettings settings,
       JobConsole console,
@@ -104,7 +107,7 @@ public final class GenerateJob {
           ledger.isBegun() ? Optional.empty() : Optional.of(input.freeze(ledger.storage()));
       String inputDigest = fresh.map(PromptTable::digest).orElseGet(input::digest);
       FrozenSettings asked =
-          new FrozenSettings(settings.rowValues(), modelDigest, inputDigest, now);
+          new FrozenSettings(settings.task(), settings.rowValues(), modelDigest, inputDigest, now);
       Optional<FrozenSettings> earlier = ledger.earlierRun(asked);
       FrozenSettings frozen = earlier.orElse(asked);
       StageResources resources = new StageResources(spark, settings.run().gpuSlots());
@@ -133,22 +136,43 @@ public final class GenerateJob {
 
   private void checkColumns(PromptInput input, Path model) {
     PromptReader prompts = PromptReader.create(settings.input(), input.format(), input.schema());
-    requireTextFiles(prompts, model);
+    Optional<CompletionReader> completions =
+        settings
+            .input()
+            .completions()
+            .map(column -> CompletionReader.create(column, input.schema()));
+    // What they need is told before anything is planned.
+    boolean isTextScored = completions.filter(CompletionReader::readsText).isPresent();
+    if (isTextScored && prompts.readsTokenIds()) {
+      throw BulkgenException.of(
+          ErrorCode.INPUT_INVALID,
+          "prompts are token ids and completions are text, whose tokens depend on the text before"
+              + " them: give both as text or both as token ids");
+    }
+    if (isTextScored || prompts.readsText()) {
+      requireTokenizer(model);
+    }
+    if (prompts.usesChat()) {
+      requireChatTemplate(model);
+    }
     ResultColumns.of(settings, prompts, input.schema());
     Columns columns = new Columns(input.schema());
     settings.input().idColumn().ifPresent(name -> columns.require(name, "id-column"));
     settings.input().answerColumn().ifPresent(name -> ResultColumns.requireText(columns, name));
   }
 
-  /** What text or chat prompts need is told before anything is planned. */
-  private void requireTextFiles(PromptReader prompts, Path model) {
-    if (!prompts.readsTokenIds() && !Files.exists(model.resolve("tokenizer.json"))) {
+  private void requireTokenizer(Path model) {
+    if (!Files.exists(model.resolve("tokenizer.json"))) {
       throw BulkgenException.of(
           ErrorCode.TOKENIZER_INVALID,
-          "%s: there is no tokenizer.json; add it, or give prompts as token ids",
-          model);
+          "%s: there is no tokenizer.json; add it, or give prompts%s as token ids",
+          model,
+          settings.task() == TaskType.SCORE ? " and completions" : "");
     }
-    if (prompts.usesChat() && !ChatTemplate.exists(model)) {
+  }
+
+  private static void requireChatTemplate(Path model) {
+    if (!ChatTemplate.exists(model)) {
       throw BulkgenException.of(
           ErrorCode.CHAT_TEMPLATE_INVALID,
           "%s: the model has no chat template; give prompts as text, without chat, messages or a"

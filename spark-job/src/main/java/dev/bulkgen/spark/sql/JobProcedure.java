@@ -10,6 +10,7 @@ import dev.bulkgen.spark.config.DataSettings;
 import dev.bulkgen.spark.config.JobSetting;
 import dev.bulkgen.spark.config.SessionSettings;
 import dev.bulkgen.spark.config.SettingCatalogue;
+import dev.bulkgen.spark.config.TaskType;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -28,32 +29,38 @@ import org.apache.spark.sql.types.StructType;
 import org.apache.spark.unsafe.types.UTF8String;
 
 /**
- * {@code CALL bulkgen.system.generate(input => …, output => …, model => …)}: a whole job. Its
- * parameters are the settings of {@code bulkgen generate} with underscores for hyphens, by name;
+ * {@code CALL bulkgen.system.generate(input => …, output => …, model => …)}, or {@code score}: a
+ * whole job. Its parameters are the settings of the task with underscores for hyphens, by name;
  * {@code input} is a table or view, or a path where it has a slash in it. It returns one row with
  * the figures of the report, and may be called again: what is done is kept.
  */
-final class GenerateProcedure implements UnboundProcedure, BoundProcedure {
+final class JobProcedure implements UnboundProcedure, BoundProcedure {
   private static final String INPUT_NAME = "input_name";
 
   /** A parameter and how its value gets into a setting. */
   private record Parameter(String setting, ProcedureParameter parameter) {}
 
-  private static final List<Parameter> PARAMETERS = declare();
+  private final TaskType task;
+  private final List<Parameter> parameters;
 
-  private static List<Parameter> declare() {
-    Map<String, Parameter> parameters = new LinkedHashMap<>();
+  JobProcedure(TaskType task) {
+    this.task = task;
+    this.parameters = declare(task);
+  }
+
+  private static List<Parameter> declare(TaskType task) {
+    Map<String, Parameter> byName = new LinkedHashMap<>();
     // Those that most calls give come first, so that they can be given without names.
     for (Setting<?> setting :
         List.of(DataSettings.INPUT, DataSettings.OUTPUT, EngineSettings.MODEL)) {
-      parameters.put(setting.name(), parameter(setting));
+      byName.put(setting.name(), parameter(setting));
     }
-    for (JobSetting setting : SettingCatalogue.all()) {
+    for (JobSetting setting : SettingCatalogue.of(task)) {
       if (SessionSettings.isAllowed(setting)) {
-        parameters.putIfAbsent(setting.name(), parameter(setting.setting()));
+        byName.putIfAbsent(setting.name(), parameter(setting.setting()));
       }
     }
-    List<Parameter> all = new ArrayList<>(parameters.values());
+    List<Parameter> all = new ArrayList<>(byName.values());
     all.add(
         new Parameter(
             INPUT_NAME,
@@ -89,12 +96,14 @@ final class GenerateProcedure implements UnboundProcedure, BoundProcedure {
 
   @Override
   public String name() {
-    return "generate";
+    return task.spelling();
   }
 
   @Override
   public String description() {
-    return "Generates a completion for every row of a table, a view or files.";
+    return task == TaskType.GENERATE
+        ? "Generates a completion for every row of a table, a view or files."
+        : "Scores the completions of every row of a table, a view or files.";
   }
 
   @Override
@@ -109,15 +118,15 @@ final class GenerateProcedure implements UnboundProcedure, BoundProcedure {
 
   @Override
   public ProcedureParameter[] parameters() {
-    return PARAMETERS.stream().map(Parameter::parameter).toArray(ProcedureParameter[]::new);
+    return parameters.stream().map(Parameter::parameter).toArray(ProcedureParameter[]::new);
   }
 
   @Override
   public Iterator<Scan> call(InternalRow arguments) {
     Bulkgen job = Bulkgen.on(SparkSession.active());
     String input = null;
-    for (int index = 0; index < PARAMETERS.size(); index++) {
-      Parameter parameter = PARAMETERS.get(index);
+    for (int index = 0; index < parameters.size(); index++) {
+      Parameter parameter = parameters.get(index);
       if (arguments.isNullAt(index)) {
         continue;
       }
@@ -131,7 +140,7 @@ final class GenerateProcedure implements UnboundProcedure, BoundProcedure {
     return List.<Scan>of(new ReportScan(run(job, input))).iterator();
   }
 
-  private static String[] values(InternalRow arguments, int index, DataType type) {
+  private String[] values(InternalRow arguments, int index, DataType type) {
     if (type.equals(DataTypes.LongType)) {
       return new String[] {String.valueOf(arguments.getLong(index))};
     }
@@ -152,7 +161,7 @@ final class GenerateProcedure implements UnboundProcedure, BoundProcedure {
         throw BulkgenException.of(
             ErrorCode.SETTING_INVALID,
             "%s: element %d is null",
-            PARAMETERS.get(index).parameter().name(),
+            parameters.get(index).parameter().name(),
             element);
       }
       values[element] = value.toString();
@@ -160,13 +169,13 @@ final class GenerateProcedure implements UnboundProcedure, BoundProcedure {
     return values;
   }
 
-  private static FinishedJob run(Bulkgen job, String input) {
+  private FinishedJob run(Bulkgen job, String input) {
     if (input == null) {
       throw BulkgenException.of(
           ErrorCode.SETTING_INVALID, "input is missing: give a table, a view or a path");
     }
     if (input.contains("/")) {
-      return job.run(input);
+      return job.run(task, input);
     }
     SparkSession session = SparkSession.active();
     if (!session.catalog().tableExists(input)) {
@@ -176,6 +185,6 @@ final class GenerateProcedure implements UnboundProcedure, BoundProcedure {
           input,
           input);
     }
-    return job.run(session.table(input));
+    return job.run(task, session.table(input));
   }
 }

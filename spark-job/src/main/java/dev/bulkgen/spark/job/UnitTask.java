@@ -8,7 +8,6 @@ import dev.bulkgen.spark.plugin.EngineReport;
 import dev.bulkgen.spark.sink.RowOutcome;
 import dev.bulkgen.spark.sink.ShardWriter;
 import dev.bulkgen.spark.sink.UnitFacts;
-import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.storage.ParquetRowReader;
 import dev.bulkgen.spark.storage.Storage;
 import java.io.Serializable;
@@ -25,7 +24,7 @@ import scala.runtime.AbstractFunction2;
  * One Spark task: the rows of one unit, from the plan file to the shard. Everything it writes
  * follows from the unit, so that a second attempt writes the same bytes.
  */
-final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpec>, UnitResult>
+final class UnitTask extends AbstractFunction2<TaskContext, Iterator<UnitSpec>, UnitResult>
     implements Serializable {
   private static final long serialVersionUID = 1L;
   private static final int LEAST_WINDOW = 8;
@@ -35,7 +34,7 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
   private final SerializableConfiguration configuration;
   private final UnitCounters counters;
 
-  GenerateTask(
+  UnitTask(
       TaskSettings task,
       ParquetRowReader reader,
       SerializableConfiguration configuration,
@@ -79,18 +78,11 @@ final class GenerateTask extends AbstractFunction2<TaskContext, Iterator<UnitSpe
     Path plan = new Path(task.planFolder());
     Storage storage = Storage.of(plan, configuration.value());
     Path file = unit.verified(storage, plan);
-    PromptReader prompts = PromptReader.create(settings.input(), task.format(), task.inputSchema());
+    RowWork<?> work = RowWork.of(task, settings);
     // As many rows as the batch has places: another slot's rows then fill what this one leaves.
-    int window = Math.max(LEAST_WINDOW, settings.engine().maxBatch() / settings.sampling().n());
-    try (UnitRun run =
-        new UnitRun(
-            engine,
-            prompts,
-            settings.sampling(),
-            task.inputSchema().size(),
-            window,
-            context,
-            task)) {
+    int window = Math.max(LEAST_WINDOW, settings.engine().maxBatch() / work.placesPerRow());
+    try (UnitRun<?> run =
+        new UnitRun<>(engine, work, task.inputSchema().size(), window, context, task)) {
       SortedMap<Long, RowOutcome> outcomes = run.run(reader.open(storage, file));
       return write(context, unit, settings, outcomes);
     }

@@ -13,7 +13,8 @@ import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.LocalPaths;
 import dev.bulkgen.spark.config.SettingCatalogue;
-import dev.bulkgen.spark.job.GenerateJob;
+import dev.bulkgen.spark.config.TaskType;
+import dev.bulkgen.spark.job.BulkJob;
 import dev.bulkgen.spark.job.JobConsole;
 import dev.bulkgen.spark.job.JobReport;
 import dev.bulkgen.spark.sink.ShardFormat;
@@ -34,26 +35,39 @@ import picocli.CommandLine.Model.ArgGroupSpec;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
-/** {@code bulkgen generate}; its options are those of {@link SettingCatalogue}. */
-final class GenerateCommand implements Callable<Integer> {
+/**
+ * {@code bulkgen generate} and {@code bulkgen score}; the options are those of {@link
+ * SettingCatalogue}.
+ */
+final class JobCommand implements Callable<Integer> {
   private static final String SETTINGS_FILE = "--settings";
 
+  private final TaskType task;
   private final JobConsole console;
   private CommandSpec spec;
 
-  private GenerateCommand(JobConsole console) {
+  private JobCommand(TaskType task, JobConsole console) {
+    this.task = task;
     this.console = console;
   }
 
-  static CommandLine create(JobConsole console) {
-    GenerateCommand command = new GenerateCommand(console);
+  static CommandLine create(TaskType task, JobConsole console) {
+    JobCommand command = new JobCommand(task, console);
     CommandSpec spec = CommandSpec.wrapWithoutInspection(command);
     command.spec = spec;
-    spec.name("generate").mixinStandardHelpOptions(true);
+    spec.name(task.spelling()).mixinStandardHelpOptions(true);
     spec.usageMessage()
-        .description("Generate a completion for every row of a dataset.")
+        .description(
+            task == TaskType.GENERATE
+                ? "Generate a completion for every row of a dataset."
+                : "Score the completions or texts of every row of a dataset: their log-likelihood.")
         .synopsisHeading("")
-        .customSynopsis("bulkgen generate --model DIR --input PATH --output PATH [options]")
+        .customSynopsis(
+            "bulkgen "
+                + task.spelling()
+                + " --model DIR --input PATH --output PATH "
+                + (task == TaskType.SCORE ? "--completion-column NAME " : "")
+                + "[options]")
         .abbreviateSynopsis(true)
         .sortOptions(false)
         .width(110)
@@ -61,6 +75,11 @@ final class GenerateCommand implements Callable<Integer> {
             "",
             "Exit status: 0 done, 1 wrong use or another error, 2 too many failed rows,",
             "3 settings differ from the folder's, 4 the engine could not load.");
+    addOptions(spec, task);
+    return new CommandLine(spec);
+  }
+
+  private static void addOptions(CommandSpec spec, TaskType task) {
     for (JobSetting.Group group : JobSetting.Group.values()) {
       ArgGroupSpec.Builder builder =
           ArgGroupSpec.builder()
@@ -69,17 +88,22 @@ final class GenerateCommand implements Callable<Integer> {
               .validate(false)
               .order(group.ordinal());
       int order = 0;
-      for (JobSetting setting : SettingCatalogue.all()) {
+      for (JobSetting setting : SettingCatalogue.of(task)) {
         if (setting.group() == group) {
-          builder.addArg(option(setting, order++));
+          builder.addArg(option(setting, order++).build());
         }
       }
       if (group == JobSetting.Group.JOB) {
         builder.addArg(settingsFile(order));
       }
-      spec.addArgGroup(builder.build());
+      if (!builder.args().isEmpty()) {
+        spec.addArgGroup(builder.build());
+      }
     }
-    return new CommandLine(spec);
+    // What other tasks know is read too, so that it can be refused with the reason.
+    SettingCatalogue.all().stream()
+        .filter(setting -> !setting.tasks().contains(task))
+        .forEach(setting -> spec.addOption(option(setting, 0).hidden(true).build()));
   }
 
   private static OptionSpec settingsFile(int order) {
@@ -91,21 +115,20 @@ final class GenerateCommand implements Callable<Integer> {
         .build();
   }
 
-  private static OptionSpec option(JobSetting setting, int order) {
+  private static OptionSpec.Builder option(JobSetting setting, int order) {
     OptionSpec.Builder option =
         OptionSpec.builder("--" + setting.name())
             .order(order)
             .description(describe(setting.setting()).replace("%", "%%"));
     return switch (setting.setting().kind()) {
-      case FLAG -> option.type(Boolean.class).arity("0").build();
+      case FLAG -> option.type(Boolean.class).arity("0");
       case LIST ->
           option
               .type(List.class)
               .auxiliaryTypes(String.class)
               .arity("1")
-              .paramLabel(setting.placeholder())
-              .build();
-      default -> option.type(String.class).arity("1").paramLabel(setting.placeholder()).build();
+              .paramLabel(setting.placeholder());
+      default -> option.type(String.class).arity("1").paramLabel(setting.placeholder());
     };
   }
 
@@ -121,7 +144,7 @@ final class GenerateCommand implements Callable<Integer> {
     JobSettings settings = settings();
     SparkSession session = session(settings);
     try {
-      Optional<JobReport> report = new GenerateJob(session, settings, console).run();
+      Optional<JobReport> report = new BulkJob(session, settings, console).run();
       return report.map(done -> conclude(settings, done)).orElse(ExitCode.DONE).status();
     } finally {
       session.stop();
@@ -151,7 +174,7 @@ final class GenerateCommand implements Callable<Integer> {
       given = given.orElse(reader.read(Path.of(file), mistakes));
     }
     given = absolutePaths(given).orElse(given);
-    return JobSettingsReader.resolve(given, mistakes, GenerateCommand::modelFolder);
+    return JobSettingsReader.resolve(task, given, mistakes, JobCommand::modelFolder);
   }
 
   /** The model's defaults are wanted before there is a session: a remote model is fetched now. */
@@ -184,10 +207,10 @@ final class GenerateCommand implements Callable<Integer> {
     return JobSettingsReader.reader().parseSpelled(paths, "command line");
   }
 
-  private static SparkSession session(JobSettings settings) {
+  private SparkSession session(JobSettings settings) {
     SparkSession.Builder builder =
         SparkSession.builder()
-            .appName("bulkgen generate")
+            .appName("bulkgen " + task.spelling())
             .config("spark.ui.showConsoleProgress", "false")
             .config("spark.sql.session.timeZone", "UTC");
     if (System.getProperty("spark.master") == null) {
