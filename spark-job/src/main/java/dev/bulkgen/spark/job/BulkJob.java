@@ -6,6 +6,7 @@ import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.config.JobSettings;
+import dev.bulkgen.spark.config.OutputFormat;
 import dev.bulkgen.spark.config.RunSettings;
 import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.ledger.FrozenSettings;
@@ -24,6 +25,7 @@ import dev.bulkgen.spark.source.PromptInput;
 import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.source.PromptTable;
+import dev.bulkgen.spark.source.RowJson;
 import dev.bulkgen.spark.storage.ModelCache;
 import dev.bulkgen.text.ChatTemplate;
 import java.nio.file.Files;
@@ -154,6 +156,9 @@ public final class BulkJob {
     }
     if (prompts.usesChat()) {
       requireChatTemplate(model);
+    }
+    if (settings.output().format() == OutputFormat.JSONL) {
+      RowJson.requireTextKeys(input.schema());
     }
     ResultColumns.of(settings, prompts, input.schema());
     Columns columns = new Columns(input.schema());

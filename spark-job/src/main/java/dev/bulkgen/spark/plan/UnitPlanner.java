@@ -8,8 +8,6 @@ import static org.apache.spark.sql.functions.count;
 import static org.apache.spark.sql.functions.lit;
 import static org.apache.spark.sql.functions.row_number;
 import static org.apache.spark.sql.functions.sha2;
-import static org.apache.spark.sql.functions.struct;
-import static org.apache.spark.sql.functions.to_json;
 import static org.apache.spark.sql.functions.udf;
 import static org.apache.spark.sql.functions.when;
 
@@ -18,9 +16,10 @@ import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.PromptTable;
+import dev.bulkgen.spark.source.RowJson;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
@@ -31,6 +30,7 @@ import org.apache.spark.sql.api.java.UDF3;
 import org.apache.spark.sql.expressions.UserDefinedFunction;
 import org.apache.spark.sql.expressions.Window;
 import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructField;
 import scala.reflect.ClassTag$;
 
 /** Plans the rows of an input into units; every step runs in Spark, none gathers rows. */
@@ -229,16 +229,10 @@ public final class UnitPlanner {
 
   /** Rows with their keys: the id, or a hash of the content and the number among equal rows. */
   private Dataset<Row> keyed() {
-    List<String> names = new ArrayList<>(List.of(table.inputSchema().fieldNames()));
+    List<StructField> fields = new ArrayList<>(List.of(table.inputSchema().fields()));
     // By name, so that the same columns in another order give the same key.
-    names.sort(null);
-    Column content =
-        to_json(
-            struct(
-                names.stream()
-                    .map(name -> col(PromptTable.ROW).getField(name).as(name))
-                    .toArray(Column[]::new)),
-            Map.of("ignoreNullFields", "false"));
+    fields.sort(Comparator.comparing(StructField::name));
+    Column content = RowJson.of(fields, field -> col(PromptTable.ROW).getField(field.name()));
     Column hash =
         sha2(
             coalesce(when(col(PromptTable.ROW).isNotNull(), content), col(PromptTable.RAW), lit(""))

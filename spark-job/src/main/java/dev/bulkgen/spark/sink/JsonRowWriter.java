@@ -1,5 +1,6 @@
 package dev.bulkgen.spark.sink;
 
+import dev.bulkgen.spark.source.RowJson;
 import dev.bulkgen.spark.storage.RowWriter;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -12,18 +13,6 @@ import scala.jdk.javaapi.CollectionConverters;
 
 /** Rows as Spark writes JSON, with nulls spelled out: every line has every column. */
 final class JsonRowWriter implements RowWriter {
-  private static final String UTC = "UTC";
-
-  /** Spark would cut timestamps to milliseconds. */
-  private static final Map<String, String> OPTIONS =
-      Map.of(
-          "ignoreNullFields",
-          "false",
-          "timestampFormat",
-          "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-          "timestampNTZFormat",
-          "yyyy-MM-dd'T'HH:mm:ss.SSSSSS");
-
   private final ShardPlace place;
   private final Supplier<Map<String, String>> values;
   private final LineFile file;
@@ -37,7 +26,8 @@ final class JsonRowWriter implements RowWriter {
         new JacksonGenerator(
             schema,
             file.text(),
-            new JSONOptions(Map$.MODULE$.from(CollectionConverters.asScala(OPTIONS)), UTC, ""));
+            new JSONOptions(
+                Map$.MODULE$.from(CollectionConverters.asScala(RowJson.OPTIONS)), "UTC", ""));
   }
 
   @Override

@@ -3,9 +3,7 @@ package dev.bulkgen.spark.source;
 import static org.apache.spark.sql.functions.col;
 import static org.apache.spark.sql.functions.count;
 import static org.apache.spark.sql.functions.lit;
-import static org.apache.spark.sql.functions.struct;
 import static org.apache.spark.sql.functions.sum;
-import static org.apache.spark.sql.functions.to_json;
 import static org.apache.spark.sql.functions.xxhash64;
 
 import dev.bulkgen.error.BulkgenException;
@@ -14,7 +12,6 @@ import dev.bulkgen.spark.config.Digest;
 import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.storage.Storage;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.sql.Column;
@@ -94,7 +91,8 @@ public final class DataFrameInput implements PromptInput {
       return digest.add("name").add(name.get()).hex();
     }
     Column content =
-        to_json(struct(columns(schema)), Map.of("ignoreNullFields", "false", "timeZone", "UTC"));
+        RowJson.of(
+            List.of(schema.fields()), field -> col("`" + field.name().replace("`", "``") + "`"));
     // Sums do not depend on the order; two of them, since 64 bits collide where rows are many.
     Row sums =
         rows.select(content.as("content"))
@@ -109,12 +107,6 @@ public final class DataFrameInput implements PromptInput {
         .add(String.valueOf(sums.get(1)))
         .add(String.valueOf(sums.get(2)))
         .hex();
-  }
-
-  private static Column[] columns(StructType schema) {
-    return List.of(schema.fieldNames()).stream()
-        .map(column -> col("`" + column.replace("`", "``") + "`"))
-        .toArray(Column[]::new);
   }
 
   @Override

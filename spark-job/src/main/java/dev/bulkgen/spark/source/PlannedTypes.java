@@ -3,11 +3,9 @@ package dev.bulkgen.spark.source;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import org.apache.spark.sql.execution.datasources.parquet.ParquetFileFormat;
-import org.apache.spark.sql.types.ArrayType;
 import org.apache.spark.sql.types.DataType;
 import org.apache.spark.sql.types.GeographyType;
 import org.apache.spark.sql.types.GeometryType;
-import org.apache.spark.sql.types.MapType;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
@@ -33,20 +31,7 @@ final class PlannedTypes {
   }
 
   private static boolean isJson(DataType type) {
-    if (type instanceof ArrayType array) {
-      return isJson(array.elementType());
-    }
-    if (type instanceof MapType map) {
-      return isJson(map.keyType()) && isJson(map.valueType());
-    }
-    if (type instanceof StructType struct) {
-      for (StructField field : struct.fields()) {
-        if (!isJson(field.dataType())) {
-          return false;
-        }
-      }
-      return true;
-    }
-    return !(type instanceof GeometryType) && !(type instanceof GeographyType);
+    return !type.existsRecursively(
+        part -> part instanceof GeometryType || part instanceof GeographyType);
   }
 }

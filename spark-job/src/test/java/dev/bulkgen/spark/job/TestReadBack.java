@@ -109,6 +109,15 @@ class TestReadBack {
     assertTrue(e.getMessage().contains("which a plan cannot hold"), e.getMessage());
   }
 
+  @Test
+  void testWhatJsonHasNoFormForIsRefusedByName() {
+    Path maps = folder.resolve("maps");
+    SPARK.sql("select 'ada' as prompt, array(map(X'01', 1)) as m").write().parquet(maps.toString());
+    JobRun run = new JobRun(SPARK, maps, folder.resolve("text")).with("output-format", "jsonl");
+    BulkgenException e = assertThrows(BulkgenException.class, run::run);
+    assertTrue(e.getMessage().contains("column 'm' is array<map<binary,int>>"), e.getMessage());
+  }
+
   private static List<String> expectedJson(String... columns) {
     return table
         .selectExpr(
