@@ -1,5 +1,7 @@
 package dev.bulkgen.spark;
 
+import dev.bulkgen.spark.cli.Main;
+import dev.bulkgen.spark.config.TaskType;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
@@ -31,6 +33,21 @@ public final class JavaProcess implements AutoCloseable {
     List<String> program = new ArrayList<>(List.of(mainClass));
     program.addAll(List.of(arguments));
     return new JavaProcess(program);
+  }
+
+  /**
+   * A driver of the command line, small enough to be one of several.
+   *
+   * @param task command that it runs
+   * @param values settings by name
+   * @param conf of Spark, KEY=VALUE
+   */
+  public static JavaProcess job(TaskType task, Map<String, String> values, List<String> conf) {
+    List<String> arguments = new ArrayList<>(List.of(task.spelling()));
+    values.forEach(
+        (name, value) -> arguments.add("--" + name + (value.equals("true") ? "" : "=" + value)));
+    conf.forEach(entry -> arguments.add("--conf=" + entry));
+    return of(Main.class.getName(), arguments.toArray(String[]::new)).option("-Xmx700m");
   }
 
   public JavaProcess option(String... more) {
@@ -68,7 +85,7 @@ public final class JavaProcess implements AutoCloseable {
   }
 
   /** The options that Spark needs, as this process was given them. */
-  public static List<String> moduleOptions() {
+  private static List<String> moduleOptions() {
     return ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
         .filter(option -> option.matches("-XX:\\+Ignore.*|--.*|-Dio\\.netty.*"))
         .toList();
@@ -76,7 +93,11 @@ public final class JavaProcess implements AutoCloseable {
 
   /** The exit code. */
   public int waitFor() throws InterruptedException {
-    if (!process.waitFor(MOST_SECONDS, TimeUnit.SECONDS)) {
+    return waitFor(MOST_SECONDS);
+  }
+
+  public int waitFor(long mostSeconds) throws InterruptedException {
+    if (!process.waitFor(mostSeconds, TimeUnit.SECONDS)) {
       process.destroyForcibly();
       throw new IllegalStateException(program.get(0) + " does not end:\n" + output());
     }

@@ -1,6 +1,5 @@
 package dev.bulkgen.spark.cluster;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -9,6 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.bulkgen.spark.JavaProcess;
 import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.job.JobRun;
 import dev.bulkgen.spark.plugin.DeviceLoss;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -73,22 +73,8 @@ class TestCluster {
     return conf;
   }
 
-  private static Map<String, byte[]> shards(Path output) throws IOException {
-    Map<String, byte[]> shards = new TreeMap<>();
-    try (Stream<Path> files = Files.list(output)) {
-      for (Path file : files.filter(f -> f.getFileName().toString().startsWith("part-")).toList()) {
-        shards.put(file.getFileName().toString(), Files.readAllBytes(file));
-      }
-    }
-    return shards;
-  }
-
   private static void assertSameShards(Path expected, Path actual) throws IOException {
-    Map<String, byte[]> one = shards(expected);
-    Map<String, byte[]> other = shards(actual);
-    assertFalse(one.isEmpty());
-    assertEquals(one.keySet(), other.keySet());
-    one.forEach((name, bytes) -> assertArrayEquals(bytes, other.get(name), name));
+    JobRun.assertSameShards(JobRun.shards(expected), JobRun.shards(actual));
   }
 
   private static JsonNode report(Path output) throws IOException {
@@ -115,7 +101,7 @@ class TestCluster {
 
     Path disturbed = folder.resolve("disturbed");
     Path log = Files.createDirectory(folder.resolve("worklog"));
-    Killer killer = new Killer(new Random(seed), log);
+    Killer killer = new Killer(new Random(seed), log, EXECUTOR_KILLS);
     Map<String, String> conf =
         twoExecutors("spark.plugins", WorkLog.class.getName(), WorkLog.FOLDER, log.toString());
     int driverKills = 0;
@@ -152,43 +138,6 @@ class TestCluster {
         driverKills,
         100.0 * (spent - needed) / needed,
         redoneUnits / (killer.kills() + 2 * driverKills));
-  }
-
-  /** Kills one executor that works, at a random moment. */
-  private static final class Killer {
-    private static final int MOST_WAIT_MILLIS = 4000;
-
-    private final Random random;
-    private final Path log;
-    private final Set<Long> killed = new HashSet<>();
-
-    Killer(Random random, Path log) {
-      this.random = random;
-      this.log = log;
-    }
-
-    int kills() {
-      return killed.size();
-    }
-
-    void act() throws IOException, InterruptedException {
-      Thread.sleep(100);
-      List<Long> working = new ArrayList<>();
-      WorkLog.read(log)
-          .forEach(
-              (pid, tokens) -> {
-                boolean alive = ProcessHandle.of(pid).filter(ProcessHandle::isAlive).isPresent();
-                if (tokens > 0 && alive && !killed.contains(pid)) {
-                  working.add(pid);
-                }
-              });
-      if (killed.size() < EXECUTOR_KILLS && !working.isEmpty()) {
-        Thread.sleep(random.nextInt(MOST_WAIT_MILLIS));
-        long pid = working.get(random.nextInt(working.size()));
-        ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
-        killed.add(pid);
-      }
-    }
   }
 
   private static Map<String, String> metricsInto(Path folder) {

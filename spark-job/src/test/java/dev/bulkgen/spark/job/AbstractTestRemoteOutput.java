@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
+import dev.bulkgen.spark.JavaProcess;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.RunSettings.ResumeMode;
 import dev.bulkgen.spark.config.TaskType;
@@ -119,7 +120,7 @@ abstract class AbstractTestRemoteOutput {
     assertEquals(ROWS, SPARK.read().parquet(output).count());
   }
 
-  private void awaitShards(String output, int shards, Process driver) throws Exception {
+  private void awaitShards(String output, int shards, JavaProcess driver) throws Exception {
     long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(150);
     while (shards(output).size() < shards) {
       assertTrue(driver == null || driver.isAlive(), "the driver ended too early");
@@ -161,19 +162,16 @@ abstract class AbstractTestRemoteOutput {
     Map<String, String> values = new TreeMap<>(run.values());
     // One slot: the kill comes before the last unit.
     values.put("master", "local[1]");
-    Path log = folder.resolve("driver.log");
-    Process driver = DriverProcess.fork(TaskType.GENERATE, values, conf, log);
-    try {
+    JavaProcess driver = JavaProcess.job(TaskType.GENERATE, values, conf).start(folder.resolve("driver.log"));
+    // Closing is SIGKILL: no hook runs, the lock stays behind.
+    try (driver) {
       awaitShards(output, 2, driver);
-    } finally {
-      // SIGKILL: no hook runs, the lock stays behind.
-      driver.destroyForcibly().waitFor(20, TimeUnit.SECONDS);
     }
     int left = shards(output).size();
     assertFalse(names(output).contains("_SUCCESS"), "killed too late");
     JobReport report = run.run();
     assertEquals(UNITS, report.plannedUnits());
-    assertEquals(left, report.reusedUnits(), Files.readString(log));
+    assertEquals(left, report.reusedUnits(), driver::output);
     assertWhole(output);
   }
 

@@ -1,12 +1,12 @@
 package dev.bulkgen.spark.job;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.bulkgen.spark.JavaProcess;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.TaskType;
 import java.io.IOException;
@@ -74,50 +74,37 @@ abstract class AbstractTestSameRows {
         job(output)
             .with("master", "local[1]", "max-batch", "7", "unit-rows", "25", "threads", "1")
             .values();
-    Process driver = fork(values);
-    try {
+    // Closing is SIGKILL: no hook runs, the lock stays behind.
+    try (JavaProcess driver = start(values)) {
       awaitShards(driver, output, random.nextInt(6));
       Thread.sleep(random.nextInt(500));
-    } finally {
-      // SIGKILL: no hook runs, the lock stays behind.
-      driver.destroyForcibly().waitFor(20, TimeUnit.SECONDS);
     }
     String which = "seed " + seed;
     assertFalse(Files.exists(output.resolve("_SUCCESS")), "killed too late, " + which);
     int left = Files.isDirectory(output) ? JobRun.shards(output).size() : 0;
-    Process again = fork(values);
-    assertTrue(again.waitFor(240, TimeUnit.SECONDS), which);
-    assertEquals(0, again.exitValue(), which + log());
+    JavaProcess again = start(values);
+    assertEquals(0, again.waitFor(), () -> which + again.output());
     JsonNode report = new ObjectMapper().readTree(output.resolve("_bulkgen/report.json").toFile());
     assertEquals(left, report.get("units_reused").asInt(), which);
     assertEquals(expected, JobRun.rows(spark, output), which);
-    assertSameFiles(JobRun.shards(first), JobRun.shards(output));
+    JobRun.assertSameShards(JobRun.shards(first), JobRun.shards(output));
     assertEquals(units(first), units(output), which);
-  }
-
-  private static void assertSameFiles(Map<String, byte[]> expected, Map<String, byte[]> actual) {
-    assertEquals(expected.keySet(), actual.keySet());
-    expected.forEach((name, bytes) -> assertArrayEquals(bytes, actual.get(name), name));
   }
 
   private static String units(Path output) throws IOException {
     return Files.readString(output.resolve("_bulkgen/units.jsonl"));
   }
 
-  private Process fork(Map<String, String> values) throws IOException {
-    return DriverProcess.fork(task, values, List.of(), folder.resolve("driver.log"));
-  }
-
-  private String log() throws IOException {
-    return "\n" + Files.readString(folder.resolve("driver.log"));
+  private JavaProcess start(Map<String, String> values) throws IOException {
+    return JavaProcess.job(task, values, List.of()).start(folder.resolve("driver.log"));
   }
 
   /** 0 shards: as soon as the folder is there, most likely while the plan is made. */
-  private void awaitShards(Process driver, Path output, int shards) throws Exception {
+  private static void awaitShards(JavaProcess driver, Path output, int shards) throws Exception {
     long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(180);
     while (!Files.isDirectory(output) || JobRun.shards(output).size() < shards) {
-      assertTrue(driver.isAlive(), "the driver ended too early: " + log());
-      assertTrue(System.nanoTime() < deadline, "no shard in time: " + log());
+      assertTrue(driver.isAlive(), () -> "the driver ended too early: " + driver.output());
+      assertTrue(System.nanoTime() < deadline, () -> "no shard in time: " + driver.output());
       Thread.sleep(20);
     }
   }

@@ -1,5 +1,9 @@
 package dev.bulkgen.spark.job;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.TaskType;
@@ -97,6 +101,12 @@ public final class JobRun {
       }
     }
     return shards;
+  }
+
+  public static void assertSameShards(Map<String, byte[]> expected, Map<String, byte[]> actual) {
+    assertFalse(expected.isEmpty());
+    assertEquals(expected.keySet(), actual.keySet());
+    expected.forEach((name, bytes) -> assertArrayEquals(bytes, actual.get(name), name));
   }
 
   /** Documents of facts that ask for one of them, as the model was trained on. */

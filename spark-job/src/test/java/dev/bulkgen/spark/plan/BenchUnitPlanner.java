@@ -2,7 +2,7 @@ package dev.bulkgen.spark.plan;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.bulkgen.spark.ForkedJava;
+import dev.bulkgen.spark.JavaProcess;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.TaskType;
@@ -17,7 +17,6 @@ import java.lang.management.MemoryType;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
@@ -34,6 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
 class BenchUnitPlanner {
   private static final String ROWS = "plan.rows";
   private static final int USUAL_ROWS = 10_000_000;
+  private static final long MOST_SECONDS = 3600;
   private static final String[] WORDS =
       "name the river that flows through a city and say in one word what colour it has".split(" ");
 
@@ -41,10 +41,13 @@ class BenchUnitPlanner {
 
   @Test
   void benchPlan() throws Exception {
-    List<String> command = ForkedJava.command("2g", BenchUnitPlanner.class);
-    command.add(folder.toString());
-    command.add(System.getProperty(ROWS, String.valueOf(USUAL_ROWS)));
-    assertEquals(0, new ProcessBuilder(command).inheritIO().start().waitFor());
+    String rows = System.getProperty(ROWS, String.valueOf(USUAL_ROWS));
+    JavaProcess planner =
+        JavaProcess.of(BenchUnitPlanner.class.getName(), folder.toString(), rows)
+            .option("-Xmx2g")
+            .start(folder.resolve("log"));
+    assertEquals(0, planner.waitFor(MOST_SECONDS), planner::output);
+    System.out.print(planner.output());
   }
 
   /** The measured process: a folder and the number of rows. */
