@@ -1,13 +1,11 @@
 package dev.bulkgen.spark.job;
 
 import dev.bulkgen.error.BulkgenException;
-import dev.bulkgen.spark.plugin.EngineReport;
 import dev.bulkgen.spark.plugin.EngineSpec;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.java.JavaSparkContext;
-import scala.reflect.ClassTag$;
 
 /** Has an engine opened on each executor there is, before anything is planned or written. */
 final class EngineOpener {
@@ -32,23 +30,12 @@ final class EngineOpener {
     int executors = Math.max(1, spark.statusTracker().getExecutorInfos().length - 1);
     List<Integer> tasks = IntStream.range(0, executors).boxed().toList();
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark);
-    context.setJobGroup("bulkgen-engines", "bulkgen: open the engines", true);
-    try {
-      EngineReport[] reports =
-          (EngineReport[])
-              spark.runJob(
-                  resources.apply(context.parallelize(tasks, executors)).rdd(),
-                  new EngineTask(engine),
-                  ClassTag$.MODULE$.<EngineReport>apply(EngineReport.class));
-      for (EngineReport report : reports) {
-        board.note(report, console.out()::print);
-      }
-      return board;
-    } catch (Exception e) {
-      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
-      throw SparkFailure.cause(e);
-    } finally {
-      context.clearJobGroup();
-    }
+    new TaskJob(context, "bulkgen-engines")
+        .run(
+            "bulkgen: open the engines",
+            resources.apply(context.parallelize(tasks, executors)),
+            new EngineTask(engine),
+            report -> board.note(report, console.out()::print));
+    return board;
   }
 }

@@ -16,7 +16,8 @@ import scala.runtime.AbstractFunction2;
  * memory plan is there before the first token, and a model that does not load stops the job before
  * anything is written.
  */
-final class EngineTask extends AbstractFunction2<TaskContext, Iterator<Integer>, EngineReport>
+final class EngineTask
+    extends AbstractFunction2<TaskContext, Iterator<Integer>, TaskOutcome<EngineReport>>
     implements Serializable {
   private static final long serialVersionUID = 1L;
 
@@ -27,8 +28,8 @@ final class EngineTask extends AbstractFunction2<TaskContext, Iterator<Integer>,
   }
 
   @Override
-  public EngineReport apply(TaskContext context, Iterator<Integer> nothing) {
-    return use(engine, EngineReport::of);
+  public TaskOutcome<EngineReport> apply(TaskContext context, Iterator<Integer> nothing) {
+    return TaskOutcome.of(() -> use(engine, EngineReport::of));
   }
 
   /** Works with the engine of this process, which its task slots share; waits while it loads. */

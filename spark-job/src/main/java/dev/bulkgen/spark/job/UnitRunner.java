@@ -16,15 +16,10 @@ import dev.bulkgen.spark.storage.ParquetRowReader;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.util.SerializableConfiguration;
-import scala.jdk.javaapi.CollectionConverters;
-import scala.reflect.ClassTag$;
-import scala.runtime.AbstractFunction2;
-import scala.runtime.BoxedUnit;
 
 /** Runs the units of a plan that are not committed, and commits each as it finishes. */
 final class UnitRunner {
@@ -37,11 +32,9 @@ final class UnitRunner {
   private final Ledger ledger;
   private final UnitPlan plan;
   private final TaskSettings task;
-  private final String group;
   private final EngineBoard board;
   private final UnitTimes times = new UnitTimes();
   private final StageResources resources;
-  private volatile boolean stopped;
 
   UnitRunner(
       SparkSession session,
@@ -60,7 +53,6 @@ final class UnitRunner {
     this.task = task;
     this.board = board;
     this.resources = resources;
-    this.group = "bulkgen-" + task.identity().planDigest().substring(0, 12);
   }
 
   /**
@@ -169,7 +161,6 @@ final class UnitRunner {
             ParquetRowReader.create(session, PlanSchema.of(plan.inputSchema())),
             new SerializableConfiguration(session.sparkContext().hadoopConfiguration()),
             UnitCounters.register(session.sparkContext(), settings.task()));
-    List<Object> partitions = IntStream.range(0, open.size()).<Object>mapToObj(i -> i).toList();
     String description =
         String.format(
             Locale.ROOT,
@@ -177,47 +168,25 @@ final class UnitRunner {
             settings.task().spelling(),
             UnitList.show(open),
             plan.units().size());
-    spark.setJobGroup(group, description, true);
-    try {
-      session
-          .sparkContext()
-          .runJob(
-              units.rdd(),
-              function,
-              CollectionConverters.asScala(partitions).toSeq(),
-              new Committer(progress),
-              ClassTag$.MODULE$.<UnitResult>apply(UnitResult.class));
-    } catch (Exception e) {
-      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
-      if (!stopped) {
-        throw SparkFailure.cause(e);
-      }
-    } finally {
-      spark.clearJobGroup();
-    }
+    TaskJob job = new TaskJob(spark, "bulkgen-" + task.identity().planDigest().substring(0, 12));
+    job.run(
+        description,
+        units,
+        function,
+        result -> {
+          commit(result, progress);
+          if (tooManyFailed()) {
+            job.stop();
+          }
+        });
   }
 
-  /** Called by Spark's scheduler on the driver, once a unit. */
-  private final class Committer extends AbstractFunction2<Object, UnitResult, BoxedUnit> {
-    private final ProgressReporter progress;
-
-    Committer(ProgressReporter progress) {
-      this.progress = progress;
-    }
-
-    @Override
-    public BoxedUnit apply(Object partition, UnitResult result) {
-      ledger.commit(result.facts());
-      times.note(result);
-      board.note(result.engine(), progress::tell);
-      ExecutorNews.note(result.engine());
-      ExecutorNews.takeLosses().forEach(loss -> progress.tell(loss + "\n"));
-      if (tooManyFailed() && !stopped) {
-        stopped = true;
-        session.sparkContext().cancelJobGroup(group);
-      }
-      return BoxedUnit.UNIT;
-    }
+  private void commit(UnitResult result, ProgressReporter progress) {
+    ledger.commit(result.facts());
+    times.note(result);
+    board.note(result.engine(), progress::tell);
+    ExecutorNews.note(result.engine());
+    ExecutorNews.takeLosses().forEach(loss -> progress.tell(loss + "\n"));
   }
 
   /** Measured against all rows of the plan: once true, no later row can make it false. */

@@ -24,7 +24,8 @@ import scala.runtime.AbstractFunction2;
  * One Spark task: the rows of one unit, from the plan file to the shard. Everything it writes
  * follows from the unit, so that a second attempt writes the same bytes.
  */
-final class UnitTask extends AbstractFunction2<TaskContext, Iterator<UnitSpec>, UnitResult>
+final class UnitTask
+    extends AbstractFunction2<TaskContext, Iterator<UnitSpec>, TaskOutcome<UnitResult>>
     implements Serializable {
   private static final long serialVersionUID = 1L;
   private static final int LEAST_WINDOW = 8;
@@ -46,9 +47,10 @@ final class UnitTask extends AbstractFunction2<TaskContext, Iterator<UnitSpec>, 
   }
 
   @Override
-  public UnitResult apply(TaskContext context, Iterator<UnitSpec> units) {
+  public TaskOutcome<UnitResult> apply(TaskContext context, Iterator<UnitSpec> units) {
     UnitSpec unit = units.next();
-    return EngineTask.use(task.engine(), engine -> run(context, unit, engine));
+    return TaskOutcome.of(
+        () -> EngineTask.use(task.engine(), engine -> run(context, unit, engine)));
   }
 
   private UnitResult run(TaskContext context, UnitSpec unit, EngineGateway engine) {

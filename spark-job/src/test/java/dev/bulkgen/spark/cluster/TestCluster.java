@@ -253,11 +253,17 @@ class TestCluster {
     List<String> command = generate(input, output);
     command.set(command.indexOf(MODEL.toString()), model.toString());
     long start = System.nanoTime();
-    JavaProcess driver = cluster.submit(twoExecutors(), command);
+    Path events = Files.createDirectory(folder.resolve("events"));
+    Map<String, String> conf = twoExecutors();
+    conf.putAll(EventLog.into(events));
+    JavaProcess driver = cluster.submit(conf, command);
     assertEquals(4, driver.waitFor(), driver::output);
     assertTrue(driver.output().contains("bulkgen: " + model), driver::output);
     assertEquals(2, executors() - before, "executors were started again");
     assertFalse(Files.exists(output));
+    List<JsonNode> attempts = EventLog.attempts(events);
+    assertFalse(attempts.isEmpty());
+    attempts.forEach(attempt -> assertEquals(0, attempt.get("Attempt").asInt(), "was retried"));
     print(
         "a model that does not load: the job ends after %.1f s", (System.nanoTime() - start) / 1e9);
   }
