@@ -84,7 +84,7 @@ final class LocalCluster implements AutoCloseable {
     return home;
   }
 
-  private static int freePort() throws IOException {
+  static int freePort() throws IOException {
     try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getByName("127.0.0.1"))) {
       return socket.getLocalPort();
     }
@@ -140,6 +140,13 @@ final class LocalCluster implements AutoCloseable {
    * @param conf of Spark
    */
   JavaProcess submit(Map<String, String> conf, List<String> command) throws IOException {
+    List<String> arguments = new ArrayList<>(command);
+    arguments.addAll(List.of("--master", url));
+    return submit(conf, "dev.bulkgen.spark.cli.Main", arguments);
+  }
+
+  JavaProcess submit(Map<String, String> conf, String main, List<String> command)
+      throws IOException {
     Map<String, String> all = new LinkedHashMap<>();
     all.put("spark.executor.extraClassPath", classFolders);
     all.put("spark.executor.memory", "512m");
@@ -156,9 +163,8 @@ final class LocalCluster implements AutoCloseable {
         (given, ours) -> given + " " + ours);
     List<String> arguments = new ArrayList<>(List.of("--master", url));
     all.forEach((key, value) -> arguments.addAll(List.of("--conf", key + "=" + value)));
-    arguments.addAll(List.of("--class", "dev.bulkgen.spark.cli.Main", "spark-internal"));
+    arguments.addAll(List.of("--class", main, "spark-internal"));
     arguments.addAll(command);
-    arguments.addAll(List.of("--master", url));
     return java("org.apache.spark.deploy.SparkSubmit", arguments)
         .option("-Xmx512m")
         .start(folder.resolve("driver" + submissions++ + ".log"));

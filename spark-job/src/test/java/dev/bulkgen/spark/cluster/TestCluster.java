@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.bulkgen.spark.JavaProcess;
 import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.job.DuplicateAttempts;
 import dev.bulkgen.spark.job.JobRun;
 import dev.bulkgen.spark.plugin.DeviceLoss;
 import java.io.IOException;
@@ -37,6 +38,14 @@ class TestCluster {
       Path.of("../examples/models/recall").toAbsolutePath().normalize();
   private static final int EXECUTOR_KILLS = 10;
   private static final Set<Integer> DRIVER_KILLS = Set.of(4, 8);
+
+  /** At once, of whatever runs. */
+  private static final String[] SPECULATION = {
+    "spark.speculation", "true",
+    "spark.speculation.interval", "50ms",
+    "spark.speculation.minTaskRuntime", "100ms",
+    "spark.speculation.task.duration.threshold", "200ms"
+  };
 
   @TempDir static Path root;
 
@@ -181,6 +190,50 @@ class TestCluster {
         100 * occupancy.get(1), 100 * occupancy.get(4));
     assertTrue(occupancy.get(4) > 1.2 * occupancy.get(1), occupancy.toString());
     assertSameShards(folder.resolve("slots1"), folder.resolve("slots4"));
+  }
+
+  /** The same unit in two processes at once, by speculation and as a whole on both sides. */
+  @Test
+  void testDuplicateAttemptsInTwoProcesses() throws Exception {
+    Path input = RecallRows.write(folder.resolve("in.jsonl"), 32, 2);
+    Path calm = folder.resolve("calm");
+    Map<String, String> settings =
+        new TreeMap<>(Map.of("max-tokens", "16", "unit-rows", "16", "threads", "1"));
+    settings.putAll(Map.of("model", "" + MODEL, "input", "" + input, "memory", "128MB"));
+    settings.putAll(Map.of("output", "" + calm, "id-column", "id"));
+    List<String> command = new ArrayList<>(List.of("generate"));
+    settings.forEach((name, value) -> command.add("--" + name + "=" + value));
+    Map<String, String> conf = twoExecutors("spark.executor.cores", "1", "spark.cores.max", "2");
+    done(cluster.submit(conf, command));
+
+    Path events = Files.createDirectory(folder.resolve("events"));
+    Path speculated = folder.resolve("speculated");
+    Map<String, String> speculation = twoExecutors(SPECULATION);
+    speculation.putAll(EventLog.into(events));
+    command.add("--output=" + speculated);
+    done(cluster.submit(speculation, command));
+    assertSameShards(calm, speculated);
+    long copies =
+        EventLog.attempts(events).stream()
+            .filter(attempt -> attempt.get("Speculative").asBoolean())
+            .count();
+    assertTrue(copies > 0, "no unit was speculated on");
+
+    Map<String, byte[]> expected = JobRun.shards(calm);
+    for (String name : expected.keySet()) {
+      Files.delete(calm.resolve(name));
+    }
+    List<String> values = new ArrayList<>();
+    settings.forEach((name, value) -> values.add(name + "=" + value));
+    JavaProcess twice = cluster.submit(conf, DuplicateAttempts.class.getName(), values);
+    done(twice);
+    JobRun.assertSameShards(expected, JobRun.shards(calm));
+    long all = report(calm).get("completion_tokens").asLong();
+    for (int executor = 0; executor < 2; executor++) {
+      String said = "executor " + executor + " generated " + all;
+      assertTrue(twice.output().contains(said), () -> said + " in " + twice.output());
+    }
+    print("two processes ran each unit at once; %d units speculated on", copies);
   }
 
   private static Map<String, String> emulatedGpus(String... pairs) {
