@@ -6,11 +6,12 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Assumptions;
@@ -41,15 +42,18 @@ public final class NodeArrow {
   }
 
   private static void install() throws Exception {
-    if (Files.exists(HOME.resolve("node_modules/apache-arrow/package.json"))) {
-      return;
-    }
     Files.createDirectories(HOME);
+    boolean same = Files.exists(HOME.resolve("node_modules/apache-arrow/package.json"));
     for (String name : FILES) {
-      Files.copy(
-          NodeArrow.class.getResourceAsStream("/node-arrow/" + name),
-          HOME.resolve(name),
-          StandardCopyOption.REPLACE_EXISTING);
+      Path file = HOME.resolve(name);
+      try (InputStream in = NodeArrow.class.getResourceAsStream("/node-arrow/" + name)) {
+        byte[] bytes = in.readAllBytes();
+        same &= Files.exists(file) && Arrays.equals(bytes, Files.readAllBytes(file));
+        Files.write(file, bytes);
+      }
+    }
+    if (same) {
+      return;
     }
     try {
       run(List.of("node", "--version"));

@@ -22,7 +22,7 @@ public enum OutputFormat {
   }
 
   /** What it takes, its default first. */
-  List<Compression> compressions() {
+  public List<Compression> compressions() {
     return compressions;
   }
 }

@@ -9,14 +9,11 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.spark.AllTypes;
+import dev.bulkgen.spark.DuckDb;
 import dev.bulkgen.spark.NodeArrow;
 import dev.bulkgen.spark.Sessions;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.sql.Connection;
-import java.sql.DriverManager;
-import java.sql.ResultSet;
-import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -126,22 +123,6 @@ class TestReadBack {
         .collectAsList();
   }
 
-  private static List<List<String>> duckDb(String sql) throws Exception {
-    List<List<String>> rows = new ArrayList<>();
-    try (Connection connection = DriverManager.getConnection("jdbc:duckdb:");
-        Statement statement = connection.createStatement();
-        ResultSet found = statement.executeQuery(sql)) {
-      while (found.next()) {
-        List<String> row = new ArrayList<>();
-        for (int column = 1; column <= found.getMetaData().getColumnCount(); column++) {
-          row.add(found.getString(column));
-        }
-        rows.add(row);
-      }
-    }
-    return rows;
-  }
-
   @Test
   void testDuckDbReadsParquet() throws Exception {
     String file = run("parquet") + "/part-*.parquet";
@@ -150,7 +131,7 @@ class TestReadBack {
             .map(column -> "'" + column + "': \"" + column + "\"")
             .collect(Collectors.joining(", ", "{", "}"));
     List<List<String>> rows =
-        duckDb(
+        DuckDb.rows(
             "select to_json("
                 + plain
                 + "), text, d38, cast(\"day\" as varchar), epoch_us(\"at\"), epoch_us(ntz), hex(bytes),"
@@ -224,7 +205,7 @@ class TestReadBack {
   @Test
   void testDuckDbReadsJsonLines() throws Exception {
     List<List<String>> rows =
-        duckDb(
+        DuckDb.rows(
             "select i32, text, list[3], \"some\".x, usage.completion_tokens, generated_text from"
                 + " read_json('"
                 + run("jsonl")
