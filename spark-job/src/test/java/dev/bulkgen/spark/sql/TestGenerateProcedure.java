@@ -105,6 +105,35 @@ class TestGenerateProcedure {
   }
 
   @Test
+  void testTableOfACatalog() {
+    call(input.toString(), ", id_column => 'id'");
+    List<Row> expected = texts();
+    output = folder.resolve("of-a-table");
+    spark.sql("CREATE DATABASE shelf");
+    try {
+      spark.read().json(input.toString()).write().saveAsTable("shelf.prompts");
+      assertEquals(
+          (long) ROWS,
+          call("spark_catalog.shelf.prompts", ", id_column => 'id'").<Long>getAs("rows_done"));
+      BulkgenException none = assertThrows(BulkgenException.class, () -> call("shelf.none", ""));
+      assertEquals(ErrorCode.INPUT_NOT_FOUND, none.code());
+      assertTrue(none.getMessage().contains("shelf.none"), none.getMessage());
+    } finally {
+      spark.sql("DROP DATABASE shelf CASCADE");
+    }
+    assertEquals(expected, texts());
+  }
+
+  private List<Row> texts() {
+    return spark
+        .read()
+        .parquet(output.toString())
+        .select("id", "prompt", "generated_text")
+        .orderBy("id")
+        .collectAsList();
+  }
+
+  @Test
   void testListsAndFlags() {
     call(input.toString(), ", stop => array('1', '2'), token_ids => true");
     for (Row row : JobRun.read(spark, output)) {
