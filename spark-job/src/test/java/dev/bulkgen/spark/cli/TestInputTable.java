@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.spark.JavaProcess;
 import dev.bulkgen.spark.Sessions;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.job.JobRun;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -52,7 +53,7 @@ class TestInputTable {
             CATALOG + "=" + JDBCTableCatalog.class.getName(),
             CATALOG + ".url=" + url,
             CATALOG + ".driver=" + DuckDBDriver.class.getName());
-    return JavaProcess.generate(values, conf).start(folder.resolve("log-" + table));
+    return JavaProcess.job(TaskType.GENERATE, values, conf).start(folder.resolve("log-" + table));
   }
 
   @Test

@@ -162,7 +162,8 @@ abstract class AbstractTestRemoteOutput {
     Map<String, String> values = new TreeMap<>(run.values());
     // One slot: the kill comes before the last unit.
     values.put("master", "local[1]");
-    JavaProcess driver = JavaProcess.job(TaskType.GENERATE, values, conf).start(folder.resolve("driver.log"));
+    JavaProcess driver =
+        JavaProcess.job(TaskType.GENERATE, values, conf).start(folder.resolve("driver.log"));
     // Closing is SIGKILL: no hook runs, the lock stays behind.
     try (driver) {
       awaitShards(output, 2, driver);

@@ -107,7 +107,8 @@ public final class DuplicateAttempts {
     SparkSession spark = SparkSession.builder().getOrCreate();
     try {
       Map<String, Long> tokens = new TreeMap<>();
-      List<UnitResult> results = run(spark, task(spark, JobSettingsReader.read(TaskType.GENERATE, values)));
+      List<UnitResult> results =
+          run(spark, task(spark, JobSettingsReader.read(TaskType.GENERATE, values)));
       for (int index = 0; index < results.size(); index++) {
         UnitResult result = results.get(index);
         if (!result.facts().equals(results.get(index ^ 1).facts())) {

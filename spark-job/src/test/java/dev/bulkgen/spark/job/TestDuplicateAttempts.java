@@ -31,7 +31,8 @@ class TestDuplicateAttempts {
     for (String name : expected.keySet()) {
       Files.delete(output.resolve(name));
     }
-    TaskSettings task = DuplicateAttempts.task(SPARK, JobSettingsReader.read(TaskType.GENERATE, run.values()));
+    TaskSettings task =
+        DuplicateAttempts.task(SPARK, JobSettingsReader.read(TaskType.GENERATE, run.values()));
     try {
       List<UnitResult> results = DuplicateAttempts.run(SPARK, task);
       assertEquals(4, results.size());

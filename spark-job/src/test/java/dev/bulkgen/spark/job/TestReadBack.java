@@ -178,7 +178,7 @@ class TestReadBack {
               ? "read_parquet(" + files + ")"
               : "read_json(" + files + ", format = 'newline_delimited')";
       seen.addAll(
-          duckDb(
+          DuckDb.rows(
               "select cast(loglikelihood as double), is_greedy, num_tokens, choice_index,"
                   + " usage.completion_tokens, len(token_ids), len(token_logprobs), error from "
                   + from));

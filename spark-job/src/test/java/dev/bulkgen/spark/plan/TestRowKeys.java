@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
+import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.source.DataFrameInput;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.storage.Storage;
@@ -89,6 +90,7 @@ class TestRowKeys {
   private static Map<Long, String> keys(Path file, String name) {
     JobSettings settings =
         JobSettingsReader.read(
+            TaskType.GENERATE,
             Map.of("model", "none", "input", file.toString(), "output", folder + "/none"));
     org.apache.hadoop.fs.Path plan = new org.apache.hadoop.fs.Path(folder.resolve(name).toString());
     new PlanFolder(Storage.of(plan, new Configuration()), plan)
