@@ -143,7 +143,7 @@ final class CompletionEncoder {
       if (all.length <= ids.length) {
         throw BulkgenException.of(
             ErrorCode.PROMPT_INVALID,
-            "a completion of %d characters adds no token to its prompt; give longer ones",
+            "a completion (%d characters long) adds no token to its prompt; give longer ones",
             added.length());
       }
       return ids.length == 0 ? behindPrefix(all) : new ScoredTokens(all, ids.length);

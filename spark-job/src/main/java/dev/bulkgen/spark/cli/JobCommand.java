@@ -66,7 +66,7 @@ final class JobCommand implements Callable<Integer> {
             "bulkgen "
                 + task.spelling()
                 + " --model DIR --input PATH --output PATH "
-                + (task == TaskType.SCORE ? "--completion-column NAME " : "")
+                + (task == TaskType.SCORE ? "(--completion-column | --text-column) NAME " : "")
                 + "[options]")
         .abbreviateSynopsis(true)
         .sortOptions(false)
