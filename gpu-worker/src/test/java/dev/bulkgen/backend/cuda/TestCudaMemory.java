@@ -112,7 +112,7 @@ class TestCudaMemory {
         model,
         new CacheCapacity(1, 65_535, 1 << 24),
         ErrorCode.MEMORY_PLAN_REFUSED,
-        "lower max-batch or max-model-len");
+        "lower max-batch to 2047, or max-model-len");
   }
 
   private static void refused(
