@@ -19,12 +19,12 @@ class TestCudaSameBytes extends AbstractTestSameBytes {
 
   @Override
   protected int rows() {
-    return 7;
+    return 6;
   }
 
   @Override
   protected int tokens() {
-    return 14;
+    return 12;
   }
 
   @Override
