@@ -242,7 +242,8 @@ class TestCluster {
         Files.exists(emulator.resolve("libcuda.so.1")),
         () -> "the emulated device was not built: " + emulator);
     Map<String, String> conf = twoExecutors(pairs);
-    conf.put("spark.executor.extraJavaOptions", "-Dbulkgen.emulator=" + emulator);
+    // Spark splits the options at spaces, which a checkout's path may have.
+    conf.put("spark.executor.extraJavaOptions", "\"-Dbulkgen.emulator=" + emulator + "\"");
     conf.put("spark.executorEnv.BULKGEN_EMULATOR_DEVICES", "2");
     conf.put("spark.executor.resource.gpu.amount", "1");
     conf.put("spark.task.resource.gpu.amount", "0.5");
