@@ -24,8 +24,8 @@ import org.apache.spark.sql.SparkSession;
  *     Bulkgen.on(spark).model("/models/m").kvCache("kivi2").output("/data/answers").generate(questions);
  * }</pre>
  *
- * <p>{@code generate} and {@code score} are actions, not transformations: when they return,
- * the results lie in the output folder, and the Dataset they return reads them from there. Spark
+ * <p>{@code generate} and {@code score} are actions, not transformations: when they return, the
+ * results lie in the output folder, and the Dataset they return reads them from there. Spark
  * recomputes what is lazy, and would do all again. The folder is a ledger: the same call again runs
  * only what is missing, and nothing where all is done; other settings, another model or other rows
  * are refused.
