@@ -18,32 +18,32 @@ import org.junit.jupiter.api.Test;
 
 /** Who runs when; a page of float16 is 32 tokens of a layer, and there are two layers. */
 class TestScheduler {
-  private static final int LAYERS = 2;
-  private static final CacheLayout FP16 = layout(CachePolicy.FP16);
+  static final int LAYERS = 2;
+  static final CacheLayout FP16 = layout(CachePolicy.FP16);
 
-  private static CacheLayout layout(CachePolicy policy) {
+  static CacheLayout layout(CachePolicy policy) {
     return new CacheLayout(policy, LAYERS, 2, 64);
   }
 
   /** A prompt that begins like no other. */
-  private static SequenceState sequence(long id, int promptLength, int maxTokens) {
+  static SequenceState sequence(long id, int promptLength, int maxTokens) {
     int[] prompt = IntStream.range(0, promptLength).map(i -> i + 1000 * (int) id).toArray();
     return new SequenceState(id, prompt, maxTokens);
   }
 
-  private static SequenceState sequence(long id, int[] prompt, int maxTokens) {
+  static SequenceState sequence(long id, int[] prompt, int maxTokens) {
     return new SequenceState(id, prompt, maxTokens);
   }
 
-  private static SchedulerPools pools(int pages, int staging, int swap) {
+  static SchedulerPools pools(int pages, int staging, int swap) {
     return new SchedulerPools(new PagePool(pages), new PagePool(staging), new PagePool(swap));
   }
 
-  private static Scheduler scheduler(SchedulerPools pools, int slots, int prefillTokens, int swap) {
+  static Scheduler scheduler(SchedulerPools pools, int slots, int prefillTokens, int swap) {
     return new Scheduler(FP16, pools, new SchedulerLimits(slots, prefillTokens, swap, 1, 1, true));
   }
 
-  private static StepPlan step(Scheduler scheduler) {
+  static StepPlan step(Scheduler scheduler) {
     StepPlan plan = scheduler.plan();
     scheduler.submitted(plan);
     plan.decodes().forEach(sequence -> scheduler.drew(sequence, 7));
@@ -56,7 +56,7 @@ class TestScheduler {
     return plan;
   }
 
-  private static List<SequenceState> prefilled(StepPlan plan) {
+  static List<SequenceState> prefilled(StepPlan plan) {
     return plan.prefills().stream().map(Part::sequence).toList();
   }
 
@@ -170,62 +170,6 @@ class TestScheduler {
     scheduler.add(second);
     assertEquals(1, step(scheduler).prefills().size());
     assertEquals(List.of(new Part(second, 0, 90)), step(scheduler).prefills());
-  }
-
-  @Test
-  void testACommonBeginningIsPrefilledOnce() {
-    SchedulerPools pools = pools(100, 0, 0);
-    Scheduler scheduler = scheduler(pools, 10, 1000, 0);
-    for (int i = 0; i < 3; i++) {
-      int own = 5000 + i;
-      int[] prompt = IntStream.range(0, 100).map(t -> t < 70 ? t : own).toArray();
-      scheduler.add(sequence(i, prompt, 5));
-    }
-    SequenceState other = sequence(9, 40, 5);
-    scheduler.add(other);
-    StepPlan first = step(scheduler);
-    assertEquals(140, first.promptTokens(), "the others wait for the first, a stranger passes");
-    StepPlan second = step(scheduler);
-    assertEquals(2 * 36, second.promptTokens());
-    assertTrue(second.prefills().stream().allMatch(part -> part.from() == 64));
-    assertEquals(64, second.prefills().get(0).sequence().cachedTokens());
-    // Four pages of a layer for the first, two of which the others share, two for the stranger.
-    assertEquals(LAYERS * (4 + 2 + 2 + 2), pools.usedPages());
-    prefilled(first).forEach(scheduler::end);
-    prefilled(second).forEach(scheduler::end);
-    assertEquals(LAYERS * 2, pools.usedPages(), "kept for whoever comes");
-  }
-
-  @Test
-  void testKeptBeginningsGiveWay() {
-    SchedulerPools pools = pools(8, 0, 0);
-    Scheduler scheduler = scheduler(pools, 10, 1000, 0);
-    int[] prompt = IntStream.range(0, 65).toArray();
-    List<SequenceState> alike = List.of(sequence(0, prompt, 5), sequence(1, prompt, 5));
-    alike.forEach(scheduler::add);
-    step(scheduler);
-    step(scheduler);
-    alike.forEach(scheduler::end);
-    assertEquals(LAYERS * 2, pools.usedPages());
-    SequenceState large = sequence(5, 120, 8);
-    scheduler.add(large);
-    assertEquals(List.of(large), prefilled(step(scheduler)));
-    assertEquals(8, pools.usedPages());
-  }
-
-  @Test
-  void testACancelledFirstLeavesItsWorkToTheNext() {
-    Scheduler scheduler = scheduler(pools(100, 0, 0), 10, 64, 0);
-    int[] prompt = IntStream.range(0, 130).toArray();
-    List<SequenceState> all =
-        List.of(sequence(0, prompt, 5), sequence(1, prompt, 5), sequence(2, prompt, 5));
-    all.forEach(scheduler::add);
-    assertEquals(List.of(new Part(all.get(0), 0, 64)), step(scheduler).prefills());
-    scheduler.end(all.get(0));
-    assertEquals(
-        List.of(new Part(all.get(1), 64, 128)),
-        step(scheduler).prefills(),
-        "what was done stays, what was only begun is begun again");
   }
 
   @Test
@@ -346,45 +290,6 @@ class TestScheduler {
     assertEquals(0, step(scheduler).prefills().size());
     scheduler.end(first.get(1));
     assertEquals(2, step(scheduler).prefills().size());
-  }
-
-  /** A prompt whose first {@code shared} tokens are those of {@code beginning}. */
-  private static int[] prompt(int beginning, int shared, int length, int own) {
-    return IntStream.range(0, length).map(t -> t < shared ? beginning + t : own).toArray();
-  }
-
-  private static void keep(Scheduler scheduler, int beginning) {
-    List<SequenceState> alike =
-        List.of(
-            sequence(beginning, prompt(beginning, 64, 65, 7), 5),
-            sequence(beginning + 1, prompt(beginning, 64, 65, 7), 5));
-    alike.forEach(scheduler::add);
-    step(scheduler);
-    step(scheduler);
-    alike.forEach(scheduler::end);
-  }
-
-  @Test
-  void testWhoeverIsAloneKeepsWhatItCanOfItsOwnBeginning() {
-    SchedulerPools pools = pools(LAYERS * 4, 0, 0);
-    Scheduler scheduler = scheduler(pools, 10, 1000, 0);
-    keep(scheduler, 1000);
-    assertEquals(LAYERS * 2, pools.usedPages());
-    SequenceState all = sequence(1, prompt(1000, 64, 104, 8), 24); // four pages, two of them there
-    scheduler.add(all);
-    assertEquals(List.of(new Part(all, 64, 104)), step(scheduler).prefills());
-  }
-
-  @Test
-  void testBeginningsThatNobodyWaitsForGoFirst() {
-    SchedulerPools pools = pools(LAYERS * 6, 0, 0);
-    Scheduler scheduler = scheduler(pools, 10, 1000, 0);
-    keep(scheduler, 1000);
-    keep(scheduler, 2000);
-    SequenceState next = sequence(1, prompt(1000, 64, 160, 8), 5);
-    scheduler.add(next);
-    assertEquals(List.of(new Part(next, 64, 160)), step(scheduler).prefills());
-    assertEquals(LAYERS * 6, pools.usedPages(), "a page of the newer one had to go, no more");
   }
 
   @Test
