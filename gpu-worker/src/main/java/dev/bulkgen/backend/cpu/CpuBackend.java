@@ -48,7 +48,7 @@ public final class CpuBackend implements Backend {
     store = new CpuCacheStore(shape.layout(), shape.capacity());
     workspace = new Workspace(shape);
     team = new ThreadTeam("bulkgen-cpu", shape.threads());
-    kernels = new TeamKernels(team, perWorker, workspace.alignedRows);
+    kernels = new TeamKernels(team, perWorker, workspace.stagedRows);
     forward = new CpuForward(weights, workspace, store, kernels, rounding);
   }
 

@@ -311,23 +311,19 @@ final class CpuForward {
   /** {@code branch = mlp(x)}; the activation follows its columns' products while they are warm. */
   private void multilayer(ModelWeights.Layer part, float[] x, int count) {
     int stride = shape.innerStride();
-    int xStride = shape.hiddenStride();
     float[] gate = workspace.gate;
     float[] up = workspace.up;
     boolean gated = model.mlp() == MlpForm.SILU_GATED;
     ModelWeights.Linear first = gated ? part.gate() : part.up();
-    float[] aligned = kernels.aligned(x, count, xStride);
-    int start = LineAligned.FIRST;
+    float[] staged = kernels.stage(x, count, shape.hiddenStride());
     kernels.columns(
         first.weight().rows(),
         (gated ? 2L : 1L) * count * model.hiddenSize(),
         (from, to, kernel) -> {
-          kernel.matmul(
-              aligned, start, xStride, count, first.weight(), from, to, first.bias(), gate, stride);
+          kernel.matmul(staged, count, first.weight(), from, to, first.bias(), gate, stride);
           if (gated) {
             WeightMatrix second = part.up().weight();
-            kernel.matmul(
-                aligned, start, xStride, count, second, from, to, part.up().bias(), up, stride);
+            kernel.matmul(staged, count, second, from, to, part.up().bias(), up, stride);
           }
           for (int row = 0; row < count; row++) {
             activate(kernel, row * stride + from, to - from);

@@ -22,14 +22,36 @@ interface CpuKernels {
   /** Lanes of a panel and of an interleaved sum. */
   int LANES = 16;
 
+  /** The most rows, a multiple of it, that {@link #stageRows} makes of any. */
+  int STAGED_ROWS = 32;
+
+  /**
+   * Lays out rows of x for {@link #matmul} of kernels of the same kind, from {@link
+   * LineAligned#FIRST} on; only they know how. Columns of different vectors may be laid out by
+   * different threads.
+   *
+   * @param depth columns, a multiple of 16
+   * @param from first vector of 16 columns
+   * @param to the vector after the last one
+   * @param staged has room for {@code depth} floats for each row, the rows rounded up to {@link
+   *     #STAGED_ROWS}
+   */
+  void stageRows(
+      float[] x, // [rows][xStride] from xOffset on
+      int xOffset,
+      int xStride,
+      int rows,
+      int depth,
+      int from,
+      int to,
+      float[] staged);
+
   /**
    * {@code out[m][n] = bias[n] + Σ_k x[m][k] · w[n][k]} for n in [from, to), interleaved over k;
    * bias (added last) may be null. The weight is read once for all rows.
    */
   void matmul(
-      float[] x, // [rows][xStride] from xOffset on
-      int xOffset,
-      int xStride,
+      float[] staged, // by stageRows, as deep as the weight's columns rounded up to 16
       int rows,
       WeightMatrix weight,
       int from,

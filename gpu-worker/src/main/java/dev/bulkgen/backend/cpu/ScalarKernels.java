@@ -12,10 +12,18 @@ final class ScalarKernels implements CpuKernels {
   private float[] scaled = new float[0];
 
   @Override
+  public void stageRows(
+      float[] x, int xOffset, int xStride, int rows, int depth, int from, int to, float[] staged) {
+    for (int m = 0; m < rows; m++) {
+      int at = xOffset + m * xStride + from * LANES;
+      int target = LineAligned.FIRST + m * depth + from * LANES;
+      System.arraycopy(x, at, staged, target, (to - from) * LANES);
+    }
+  }
+
+  @Override
   public void matmul(
-      float[] x,
-      int xOffset,
-      int xStride,
+      float[] staged,
       int rows,
       WeightMatrix weight,
       int from,
@@ -33,9 +41,10 @@ final class ScalarKernels implements CpuKernels {
     for (int n = from; n < to; n++) {
       weight.tensor().readFloats(weight.element(n), weightRow, 0, depth);
       for (int m = 0; m < rows; m++) {
+        int at = LineAligned.FIRST + m * padded;
         Arrays.fill(sums, 0f);
         for (int k = 0; k < padded; k++) {
-          sums[k % LANES] = Math.fma(x[xOffset + m * xStride + k], weightRow[k], sums[k % LANES]);
+          sums[k % LANES] = Math.fma(staged[at + k], weightRow[k], sums[k % LANES]);
         }
         float sum = fold(sums);
         out[m * outStride + n] = bias == null ? sum : sum + bias[n];

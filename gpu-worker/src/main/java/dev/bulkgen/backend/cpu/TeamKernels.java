@@ -17,15 +17,15 @@ final class TeamKernels {
   private final ThreadTeam team;
   private final CpuKernels[] kernels;
 
-  private final float[] alignedRows;
+  private final float[] stagedRows;
 
   /**
-   * @param alignedRows room for the rows of any product, {@link LineAligned#FIRST} floats into it
+   * @param stagedRows room for the rows of any product, as {@link CpuKernels#stageRows} wants it
    */
-  TeamKernels(ThreadTeam team, CpuKernels[] kernels, float[] alignedRows) {
+  TeamKernels(ThreadTeam team, CpuKernels[] kernels, float[] stagedRows) {
     this.team = team;
     this.kernels = kernels;
-    this.alignedRows = alignedRows;
+    this.stagedRows = stagedRows;
   }
 
   ThreadTeam team() {
@@ -46,29 +46,24 @@ final class TeamKernels {
   void multiply(
       float[] x, int xStride, int rows, ModelWeights.Linear linear, float[] out, int outStride) {
     WeightMatrix weight = linear.weight();
-    float[] aligned = aligned(x, rows, xStride);
-    int first = LineAligned.FIRST;
+    float[] staged = stage(x, rows, xStride);
     columns(
         weight.rows(),
         (long) rows * weight.cols(),
         (from, to, worker) ->
-            worker.matmul(
-                aligned, first, xStride, rows, weight, from, to, linear.bias(), out, outStride));
+            worker.matmul(staged, rows, weight, from, to, linear.bias(), out, outStride));
   }
 
-  /**
-   * Copies the rows of a product's x to where every vector of them lies in one line of the caches:
-   * they begin at {@link LineAligned#FIRST} and stay until the next product.
-   */
-  float[] aligned(float[] x, int rows, int stride) {
-    rows(
-        rows,
-        stride,
-        (from, to, worker) -> {
-          int at = LineAligned.FIRST + from * stride;
-          System.arraycopy(x, from * stride, alignedRows, at, (to - from) * stride);
-        });
-    return alignedRows;
+  /** Lays out the rows of a product's x; they stay until the next product. */
+  float[] stage(float[] x, int rows, int stride) {
+    int vectors = stride / CpuKernels.LANES;
+    int even = vectors / (team.size() * TASKS_PER_WORKER);
+    split(
+        vectors,
+        Math.max(1, even),
+        (long) rows * CpuKernels.LANES,
+        (from, to, worker) -> worker.stageRows(x, 0, stride, rows, stride, from, to, stagedRows));
+    return stagedRows;
   }
 
   /** Cuts [0, count) into whole vectors of columns, each worth {@code workPerColumn}. */

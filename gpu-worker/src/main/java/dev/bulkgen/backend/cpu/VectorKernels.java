@@ -14,10 +14,14 @@ final class VectorKernels implements CpuKernels {
   private final VectorValues values = new VectorValues();
 
   @Override
+  public void stageRows(
+      float[] x, int xOffset, int xStride, int rows, int depth, int from, int to, float[] staged) {
+    VectorMatmul.stageRows(x, xOffset, xStride, rows, depth, from, to, staged);
+  }
+
+  @Override
   public void matmul(
-      float[] x,
-      int xOffset,
-      int xStride,
+      float[] staged,
       int rows,
       WeightMatrix weight,
       int from,
@@ -25,7 +29,7 @@ final class VectorKernels implements CpuKernels {
       float[] bias,
       float[] out,
       int outStride) {
-    matmul.multiply(x, xOffset, xStride, rows, weight, from, to, bias, out, outStride);
+    matmul.multiply(staged, rows, weight, from, to, bias, out, outStride);
   }
 
   @Override

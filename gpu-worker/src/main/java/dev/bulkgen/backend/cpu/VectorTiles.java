@@ -8,9 +8,10 @@ import static dev.bulkgen.backend.cpu.VectorLanes.floats;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Register tiles of the product: interleaved sums of a few rows of x with four rows of w, both
- * {@code depth} floats long, a multiple of 16. Row r and weight j end unfolded in {@code
- * partials[slot + r · 256 + SLOTS[j] · 16 …]}, the slots being those of {@link VectorFold}.
+ * Register tiles of the product: interleaved sums of a few rows of x, {@code depth} floats long, a
+ * multiple of 16, with four rows of w in a panel of {@link VectorRowBlocks}. Row r and weight j end
+ * unfolded in {@code partials[slot + r · 256 + SLOTS[j] · 16 …]}, the slots being those of {@link
+ * VectorFold}.
  */
 final class VectorTiles {
   /** Floats of one row's partial sums: sixteen products of sixteen lanes. */
@@ -29,16 +30,12 @@ final class VectorTiles {
       int xStride,
       float[] w,
       int wOffset,
-      int wStride,
       int depth,
       float[] partials,
       int slot) {
     int x1 = xOffset + xStride;
     int x2 = xOffset + 2 * xStride;
     int x3 = xOffset + 3 * xStride;
-    int w1 = wOffset + wStride;
-    int w2 = wOffset + 2 * wStride;
-    int w3 = wOffset + 3 * wStride;
     for (int lane = 0; lane < LANES; lane += WIDTH) {
       FloatVector s00 = broadcast(0f);
       FloatVector s01 = broadcast(0f);
@@ -56,11 +53,12 @@ final class VectorTiles {
       FloatVector s31 = broadcast(0f);
       FloatVector s32 = broadcast(0f);
       FloatVector s33 = broadcast(0f);
+      int at = wOffset + lane;
       for (int k = lane; k < depth; k += LANES) {
-        FloatVector b0 = floats(w, wOffset + k);
-        FloatVector b1 = floats(w, w1 + k);
-        FloatVector b2 = floats(w, w2 + k);
-        FloatVector b3 = floats(w, w3 + k);
+        FloatVector b0 = floats(w, at);
+        FloatVector b1 = floats(w, at + LANES);
+        FloatVector b2 = floats(w, at + 2 * LANES);
+        FloatVector b3 = floats(w, at + 3 * LANES);
         FloatVector a = floats(x, xOffset + k);
         s00 = a.fma(b0, s00);
         s01 = a.fma(b1, s01);
@@ -81,6 +79,7 @@ final class VectorTiles {
         s31 = a.fma(b1, s31);
         s32 = a.fma(b2, s32);
         s33 = a.fma(b3, s33);
+        at += VectorRowBlocks.PANEL;
       }
       s00.intoArray(partials, slot + lane);
       s01.intoArray(partials, slot + lane + SECOND);
@@ -108,14 +107,10 @@ final class VectorTiles {
       int xStride,
       float[] w,
       int wOffset,
-      int wStride,
       int depth,
       float[] partials,
       int slot) {
     int x1 = xOffset + xStride;
-    int w1 = wOffset + wStride;
-    int w2 = wOffset + 2 * wStride;
-    int w3 = wOffset + 3 * wStride;
     for (int lane = 0; lane < LANES; lane += WIDTH) {
       FloatVector s00 = broadcast(0f);
       FloatVector s01 = broadcast(0f);
@@ -125,11 +120,12 @@ final class VectorTiles {
       FloatVector s11 = broadcast(0f);
       FloatVector s12 = broadcast(0f);
       FloatVector s13 = broadcast(0f);
+      int at = wOffset + lane;
       for (int k = lane; k < depth; k += LANES) {
-        FloatVector b0 = floats(w, wOffset + k);
-        FloatVector b1 = floats(w, w1 + k);
-        FloatVector b2 = floats(w, w2 + k);
-        FloatVector b3 = floats(w, w3 + k);
+        FloatVector b0 = floats(w, at);
+        FloatVector b1 = floats(w, at + LANES);
+        FloatVector b2 = floats(w, at + 2 * LANES);
+        FloatVector b3 = floats(w, at + 3 * LANES);
         FloatVector a = floats(x, xOffset + k);
         s00 = a.fma(b0, s00);
         s01 = a.fma(b1, s01);
@@ -140,6 +136,7 @@ final class VectorTiles {
         s11 = a.fma(b1, s11);
         s12 = a.fma(b2, s12);
         s13 = a.fma(b3, s13);
+        at += VectorRowBlocks.PANEL;
       }
       s00.intoArray(partials, slot + lane);
       s01.intoArray(partials, slot + lane + SECOND);
@@ -159,28 +156,26 @@ final class VectorTiles {
       int xStride,
       float[] w,
       int wOffset,
-      int wStride,
       int depth,
       float[] partials,
       int slot) {
-    int w1 = wOffset + wStride;
-    int w2 = wOffset + 2 * wStride;
-    int w3 = wOffset + 3 * wStride;
     for (int lane = 0; lane < LANES; lane += WIDTH) {
       FloatVector s00 = broadcast(0f);
       FloatVector s01 = broadcast(0f);
       FloatVector s02 = broadcast(0f);
       FloatVector s03 = broadcast(0f);
+      int at = wOffset + lane;
       for (int k = lane; k < depth; k += LANES) {
-        FloatVector b0 = floats(w, wOffset + k);
-        FloatVector b1 = floats(w, w1 + k);
-        FloatVector b2 = floats(w, w2 + k);
-        FloatVector b3 = floats(w, w3 + k);
+        FloatVector b0 = floats(w, at);
+        FloatVector b1 = floats(w, at + LANES);
+        FloatVector b2 = floats(w, at + 2 * LANES);
+        FloatVector b3 = floats(w, at + 3 * LANES);
         FloatVector a = floats(x, xOffset + k);
         s00 = a.fma(b0, s00);
         s01 = a.fma(b1, s01);
         s02 = a.fma(b2, s02);
         s03 = a.fma(b3, s03);
+        at += VectorRowBlocks.PANEL;
       }
       s00.intoArray(partials, slot + lane);
       s01.intoArray(partials, slot + lane + SECOND);

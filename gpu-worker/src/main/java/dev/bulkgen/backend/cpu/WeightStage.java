@@ -1,5 +1,6 @@
 package dev.bulkgen.backend.cpu;
 
+import static dev.bulkgen.backend.cpu.CpuKernels.LANES;
 import static dev.bulkgen.backend.cpu.VectorLanes.WIDTH;
 
 import dev.bulkgen.model.WeightMatrix;
@@ -7,12 +8,122 @@ import dev.bulkgen.tensor.DType;
 import java.util.Arrays;
 
 /**
- * Copies rows of a weight from the mapped file to the heap, each padded with zeros to {@code
- * pitch}, the next multiple of 16: there is no way to load vectors from outside the heap that is
- * common to all JDKs.
+ * Brings a weight from the mapped file to the heap, sixteen rows at a time, each padded with zeros
+ * to the next multiple of 16: there is no way to load vectors from outside the heap that is common
+ * to all JDKs. The next rows are read while these are multiplied, so that the memory is always
+ * busy.
  */
 final class WeightStage {
-  private WeightStage() {}
+  private short[] raw = new short[0]; // [16][pitch]
+  private short[] nextRaw = new short[0]; // [16][pitch]
+  private float[] wide = new float[0]; // two panels of VectorRowBlocks
+  private float[] nextWide = new float[0];
+  private short[] shorts = new short[0]; // [pitch]
+  private float[] floats = new float[0]; // [pitch]
+
+  private WeightMatrix weight;
+  private int pitch;
+  private boolean isWide;
+  private int next;
+  private int end;
+  private int due;
+  private int read;
+
+  /**
+   * Begins with rows {@code [from, to)}; {@link #turn} makes the first sixteen current.
+   *
+   * @param isWide widened, into {@link #wide}, or bfloat16 as stored, into {@link #raw}
+   */
+  void begin(WeightMatrix weight, int from, int to, boolean isWide) {
+    this.weight = weight;
+    this.isWide = isWide;
+    pitch = (weight.cols() + LANES - 1) / LANES * LANES;
+    if (isWide && wide.length < LineAligned.FIRST + LANES * pitch) {
+      wide = LineAligned.floats(LANES * pitch);
+      nextWide = LineAligned.floats(LANES * pitch);
+    }
+    if (!isWide && raw.length < LANES * pitch) {
+      raw = new short[LANES * pitch];
+      nextRaw = new short[LANES * pitch];
+    }
+    if (floats.length < pitch) {
+      floats = new float[pitch];
+      shorts = new short[pitch];
+    }
+    next = from;
+    end = to;
+    due = Math.min(LANES, to - from);
+    read = 0;
+  }
+
+  /** Floats, or shorts, from one row to the next, before they are cut into vectors. */
+  int pitch() {
+    return pitch;
+  }
+
+  /** Sixteen rows as stored, [16][pitch]. */
+  short[] raw() {
+    return raw;
+  }
+
+  /** Sixteen rows widened, in panels of {@link VectorRowBlocks}. */
+  float[] wide() {
+    return wide;
+  }
+
+  /** Where the vectors of row {@code j} begin in {@link #wide}, a panel's width apart. */
+  int wideRow(int j) {
+    int outputs = VectorRowBlocks.OUTPUTS;
+    return LineAligned.FIRST + j / outputs * outputs * pitch + j % outputs * LANES;
+  }
+
+  /** What was read ahead becomes current, and the rows after it what follows. */
+  void turn() {
+    readAhead(1, 1);
+    if (isWide) {
+      float[] turned = wide;
+      wide = nextWide;
+      nextWide = turned;
+    } else {
+      short[] turned = raw;
+      raw = nextRaw;
+      nextRaw = turned;
+    }
+    next += due;
+    due = Math.min(LANES, end - next);
+    read = 0;
+  }
+
+  /** Reads as much of what follows as is due when {@code done} of {@code all} work is done. */
+  void readAhead(int done, int all) {
+    int until = (int) ((long) due * done / all);
+    if (until <= read) {
+      return;
+    }
+    if (isWide) {
+      for (int j = read; j < until; j++) {
+        widen(next + j, nextWide, wideRow(j));
+      }
+    } else {
+      readShorts(weight, next + read, until - read, nextRaw, read * pitch, pitch);
+    }
+    read = until;
+  }
+
+  private void widen(int row, float[] panel, int offset) {
+    if (weight.dtype() == DType.F32) {
+      weight.tensor().readFloats(weight.element(row), floats, 0, weight.cols());
+      Arrays.fill(floats, weight.cols(), pitch, 0f);
+      copy(floats, panel, offset, pitch);
+    } else {
+      readShorts(weight, row, 1, shorts, 0, pitch);
+      if (weight.dtype() == DType.BF16) {
+        widenBFloat16(shorts, panel, offset, pitch);
+      } else {
+        widenHalves(shorts, panel, offset, pitch);
+      }
+    }
+  }
 
   /** Rows [row, row + count) of a 16-bit weight, as stored. */
   static void readShorts(
@@ -28,39 +139,35 @@ final class WeightStage {
     }
   }
 
-  /** Rows [row, row + count) of a weight of float32. */
-  static void readFloats(
-      WeightMatrix weight, int row, int count, float[] target, int offset, int pitch) {
-    int cols = weight.cols();
-    for (int i = 0; i < count; i++) {
-      int at = offset + i * pitch;
-      weight.tensor().readFloats(weight.element(row + i), target, at, cols);
-      Arrays.fill(target, at + cols, at + pitch, 0f);
-    }
-  }
-
-  /** Widens {@code count} elements of 16 bits exactly. */
-  static void widen(DType type, short[] raw, float[] target, int offset, int count) {
-    if (type == DType.BF16) {
-      widenBFloat16(raw, target, offset, count);
-    } else {
-      widenHalves(raw, target, offset, count);
-    }
-  }
-
   private static int runOf(WeightMatrix weight, int row, int most) {
     return Math.min(most, weight.rowsPerSlice() - row % weight.rowsPerSlice());
   }
 
-  private static void widenBFloat16(short[] raw, float[] target, int offset, int count) {
-    for (int i = 0; i < count; i += WIDTH) {
-      VectorLanes.bfloats(raw, i).intoArray(target, offset + i);
+  private static void copy(float[] row, float[] panel, int offset, int count) {
+    int to = offset;
+    for (int i = 0; i < count; i += LANES) {
+      System.arraycopy(row, i, panel, to, LANES);
+      to += VectorRowBlocks.PANEL;
     }
   }
 
-  private static void widenHalves(short[] raw, float[] target, int offset, int count) {
-    for (int i = 0; i < count; i += WIDTH) {
-      VectorLanes.anyHalves(raw, i).intoArray(target, offset + i);
+  private static void widenBFloat16(short[] row, float[] panel, int offset, int count) {
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+      int to = offset + lane;
+      for (int i = lane; i < count; i += LANES) {
+        VectorLanes.bfloats(row, i).intoArray(panel, to);
+        to += VectorRowBlocks.PANEL;
+      }
+    }
+  }
+
+  private static void widenHalves(short[] row, float[] panel, int offset, int count) {
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+      int to = offset + lane;
+      for (int i = lane; i < count; i += LANES) {
+        VectorLanes.anyHalves(row, i).intoArray(panel, to);
+        to += VectorRowBlocks.PANEL;
+      }
     }
   }
 }

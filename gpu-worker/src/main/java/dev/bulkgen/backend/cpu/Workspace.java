@@ -23,7 +23,7 @@ final class Workspace {
   final float[] value; // [blockRows][kvStride]
   final float[] gate; // [blockRows][innerStride], the only inner one without a gate
   final float[] up; // [blockRows][innerStride], empty without a gate
-  final float[] alignedRows; // [blockRows][widest stride of a product's x]
+  final float[] stagedRows; // [blockRows rounded up][widest stride of a product's x]
   final float[] logits; // [logitRows][logitStride]
   final float[] keyPanels; // [kvHeads][promptTiles][headDim][16]
   final float[] valuePanels; // [kvHeads][ceil(headDim/16)][promptTiles · 16][16]
@@ -50,7 +50,7 @@ final class Workspace {
     value = new float[key.length];
     gate = new float[length("inner rows", rows, shape.innerStride())];
     up = new float[shape.isGated() ? gate.length : 0];
-    alignedRows = new float[shape.alignedRows()];
+    stagedRows = new float[shape.stagedRows()];
     logits = new float[length("logits", shape.logitRows(), shape.logitStride())];
     keyPanels = new float[length("prompt keys", kvHeads, promptTokens, shape.headDim())];
     valuePanels =

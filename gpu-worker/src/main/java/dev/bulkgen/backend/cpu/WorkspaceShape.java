@@ -74,10 +74,11 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
     return (padded(width) / CpuKernels.LANES | 1) * CpuKernels.LANES;
   }
 
-  /** Floats for the rows of any product's x, see {@link LineAligned}. */
-  int alignedRows() {
+  /** Floats for the rows of any product's x, see {@link CpuKernels#stageRows}. */
+  int stagedRows() {
     int widest = Math.max(hiddenStride(), Math.max(queryStride(), innerStride()));
-    return length("rows of a product", LineAligned.FIRST + (long) blockRows() * widest);
+    long rows = (long) ceilDiv(blockRows(), CpuKernels.STAGED_ROWS) * CpuKernels.STAGED_ROWS;
+    return length("rows of a product", LineAligned.FIRST + rows * widest);
   }
 
   int headDim() {
@@ -198,7 +199,7 @@ record WorkspaceShape(ModelConfig model, CacheLayout layout, CacheCapacity capac
     long blockWidth = 2L * hiddenStride() + (hasMlpNorm() ? hiddenStride() : 0);
     blockWidth += 2L * queryStride() + 2L * kvStride() + (isGated() ? 2L : 1L) * innerStride();
     floats += blockRows() * blockWidth;
-    floats += alignedRows() + (long) logitRows() * logitStride();
+    floats += stagedRows() + (long) logitRows() * logitStride();
     floats += kvHeads * promptTiles() * CacheLayout.TOKEN_TILE * headDim();
     floats += kvHeads * promptTiles() * CacheLayout.TOKEN_TILE * padded(headDim());
     floats += maxSplits() * heads * (headDim() + 2);

@@ -71,27 +71,23 @@ final class KernelBenchmark {
     }
     for (int rows : rowCounts) {
       float[] x = pair.floats(rows * cols);
+      float[] staged = KernelCase.stagedRows(rows, cols);
       float[] out = new float[rows * outputs];
       int some = Math.min(COMPARED, outputs);
       pair.compare(
           "matmul",
           new float[rows * some],
-          (twin, y) -> twin.matmul(x, 0, cols, rows, weights[0], 0, some, null, y, some));
+          (twin, y) -> {
+            twin.stageRows(x, 0, cols, rows, cols, 0, cols / CpuKernels.LANES, staged);
+            twin.matmul(staged, rows, weights[0], 0, some, null, y, some);
+          });
+      kernels.stageRows(x, 0, cols, rows, cols, 0, cols / CpuKernels.LANES, staged);
       int[] next = {0};
       double seconds =
           best(
               () ->
                   kernels.matmul(
-                      x,
-                      0,
-                      cols,
-                      rows,
-                      weights[next[0]++ % copies],
-                      0,
-                      outputs,
-                      null,
-                      out,
-                      outputs));
+                      staged, rows, weights[next[0]++ % copies], 0, outputs, null, out, outputs));
       String name = String.format(Locale.ROOT, "matmul %d x %d, rows %d", outputs, cols, rows);
       report(name, (double) rows * outputs * cols, 2.0 * outputs * cols, seconds);
     }

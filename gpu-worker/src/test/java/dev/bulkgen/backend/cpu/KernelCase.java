@@ -24,9 +24,13 @@ enum KernelCase {
           }
         }
         product(pair, dtype, 576, 9, 5);
+        // Blocks of 32 rows, whole and filled up with zeros, and what is left beside them.
+        for (int rows : new int[] {28, 29, 31, 32, 33, 40, 60, 61, 64}) {
+          product(pair, dtype, 100, rows, 1 + pair.random.nextInt(37));
+        }
+        product(pair, dtype, 1600, 33, 17);
       }
       product(pair, DType.BF16, 576, 64, 19);
-      product(pair, DType.BF16, 576, 31, 5);
     }
 
     private void product(KernelPair pair, DType dtype, int cols, int rows, int outputs) {
@@ -47,11 +51,17 @@ enum KernelCase {
       int from = random.nextInt(outputs);
       float[] bias = random.nextBoolean() ? pair.floats(weight.rows()) : null;
       int outStride = weight.rows() + random.nextInt(5);
+      int depth = (cols + LANES - 1) / LANES * LANES;
+      int cut = random.nextInt(depth / LANES + 1);
       pair.compare(
           this + " " + dtype + " cols " + cols + " rows " + rows + " from " + from + "/" + outputs,
           pair.floats(rows * outStride),
-          (kernels, out) ->
-              kernels.matmul(x, 3, pitch, rows, weight, from, outputs, bias, out, outStride));
+          (kernels, out) -> {
+            float[] staged = stagedRows(rows, depth);
+            kernels.stageRows(x, 3, pitch, rows, depth, cut, depth / LANES, staged);
+            kernels.stageRows(x, 3, pitch, rows, depth, 0, cut, staged);
+            kernels.matmul(staged, rows, weight, from, outputs, bias, out, outStride);
+          });
     }
   },
 
@@ -329,8 +339,11 @@ enum KernelCase {
         pair.compare(
             this + " lane " + lane,
             new float[1 << 12],
-            (kernels, out) ->
-                kernels.matmul(x, 0, LANES, 1, weight, 0, 1 << 12, null, out, 1 << 12));
+            (kernels, out) -> {
+              float[] staged = stagedRows(1, LANES);
+              kernels.stageRows(x, 0, LANES, 1, LANES, 0, 1, staged);
+              kernels.matmul(staged, 1, weight, 0, 1 << 12, null, out, 1 << 12);
+            });
       }
       short[] finite = new short[LANES];
       Arrays.fill(finite, Float16.fromFloat(0x1p-24f));
@@ -340,6 +353,14 @@ enum KernelCase {
           (kernels, out) -> kernels.fp16Scores(new float[] {1}, 1, 1, finite, 0, 1, out, 0, LANES));
     }
   };
+
+  /** Room that nobody has cleared. */
+  static float[] stagedRows(int rows, int depth) {
+    int staged = CpuKernels.STAGED_ROWS;
+    float[] room = LineAligned.floats((rows + staged - 1) / staged * staged * depth);
+    Arrays.fill(room, Float.NaN);
+    return room;
+  }
 
   private static final int[] WIDTHS = {1, 8, 15, 16, 17, 31, 64, 72, 80, 96, 128, 172, 576};
   private static final int[] HEAD_DIMS = {8, 16, 64, 72, 80, 96, 128};
