@@ -149,18 +149,17 @@ public final class PlanCommand implements Callable<Integer> {
 
   /** Settings that stand for a device's name: the backend, and the budget unless it is given. */
   private Settings onDevice(Settings settings) {
-    if (device == null || isNumber(device)) {
+    if (device == null) {
       return settings;
-    }
-    NamedDevice named = NamedDevice.find(device);
-    if (settings.value(EngineSettings.BACKEND) == BackendChoice.CPU) {
-      throw BulkgenException.of(
-          ErrorCode.SETTING_INVALID,
-          "device: %s is a GPU, but backend is cpu; leave one of them out",
-          named.name());
     }
     Map<String, List<String>> meant = new LinkedHashMap<>();
     meant.put("backend", List.of("cuda"));
+    if (isNumber(device)) {
+      requireGpuBackend(settings, device);
+      return settings(meant);
+    }
+    NamedDevice named = NamedDevice.find(device);
+    requireGpuBackend(settings, named.name());
     if (settings.find(EngineSettings.MEMORY).isEmpty()) {
       double fraction = settings.value(EngineSettings.MEMORY_FRACTION);
       meant.put("memory", List.of(Long.toString((long) (fraction * named.freeBytes()))));
@@ -176,6 +175,15 @@ public final class PlanCommand implements Callable<Integer> {
             named.capability() / 10,
             named.capability() % 10);
     return settings(meant);
+  }
+
+  private static void requireGpuBackend(Settings settings, String device) {
+    if (settings.value(EngineSettings.BACKEND) == BackendChoice.CPU) {
+      throw BulkgenException.of(
+          ErrorCode.SETTING_INVALID,
+          "device: %s is a GPU, but backend is cpu; leave one of them out",
+          device);
+    }
   }
 
   private static boolean isNumber(String text) {

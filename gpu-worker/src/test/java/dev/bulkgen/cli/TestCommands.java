@@ -162,17 +162,29 @@ class TestCommands {
     assertEquals(ErrorCode.SETTING_INVALID, error.code());
     assertTrue(error.getMessage().contains("unknown: use l40"), error.getMessage());
     assertTrue(error.getMessage().contains("h200-141g"), error.getMessage());
-    assertThrows(
-        BulkgenException.class,
-        () ->
-            run(
-                new PlanCommand(EngineSettings.ALL),
-                "--model",
-                model,
-                "--device",
-                "l4",
-                "--backend",
-                "cpu"));
+  }
+
+  @Test
+  void testPlanForADeviceIsNeverOneForTheHost() {
+    String model = Fixtures.path("models/recall").toString();
+    for (String device : new String[] {"l4", "0"}) {
+      PlanCommand plan = new PlanCommand(EngineSettings.ALL);
+      BulkgenException error =
+          assertThrows(
+              BulkgenException.class,
+              () -> run(plan, "--model", model, "--device", device, "--backend", "cpu"));
+      assertTrue(error.getMessage().contains("is a GPU, but backend is cpu"), error.getMessage());
+    }
+    String text =
+        run(
+            new PlanCommand(EngineSettings.ALL),
+            "--model",
+            model,
+            "--device",
+            "0",
+            "--memory",
+            "1GiB");
+    assertFalse(text.contains("mapped"), "weights lie on the device: " + text);
   }
 
   @Test
