@@ -215,6 +215,11 @@ public final class Engine implements AutoCloseable {
     return plan;
   }
 
+  /** Empty where the model has none. */
+  public Optional<Tokenizer> tokenizer() {
+    return encoder.tokenizer();
+  }
+
   /** False once it is closed or has failed: every request is then refused with the reason. */
   public boolean isOpen() {
     return !queue.isClosed();

@@ -165,6 +165,20 @@ final class TokenDecoder {
     return bytes;
   }
 
+  /** The bytes a token adds to a text that has begun; those of its name for a special one. */
+  byte[] addedBytes(int id) {
+    if (isSpecial(id)) {
+      return file.token(id).getBytes(StandardCharsets.UTF_8);
+    }
+    if (form == Form.BYTES) {
+      return bytes(id);
+    }
+    int fallback = fallbackByte(id);
+    return fallback >= 0
+        ? new byte[] {(byte) fallback}
+        : ((form == Form.WORDS ? " " : "") + text(id, false)).getBytes(StandardCharsets.UTF_8);
+  }
+
   /**
    * The text of a token in the forms PIECES and WORDS.
    *

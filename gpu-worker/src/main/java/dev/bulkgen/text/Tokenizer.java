@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.SortedSet;
 import java.util.TreeSet;
@@ -210,6 +211,14 @@ public final class Tokenizer {
   public Detokenizer continuation() {
     return new Detokenizer(
         decoder, Detokenizer.SpecialTokens.SKIP, Detokenizer.Position.CONTINUATION);
+  }
+
+  /**
+   * The bytes that a token adds to a text that has begun, in UTF-8 together with its neighbours';
+   * of a special token, its name. Empty for an id without a token.
+   */
+  public Optional<byte[]> bytes(int id) {
+    return decoder.exists(id) ? Optional.of(decoder.addedBytes(id)) : Optional.empty();
   }
 
   /** The token that begins a sequence, where the model names one. */

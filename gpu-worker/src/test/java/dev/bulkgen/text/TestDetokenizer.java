@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.bulkgen.Fixtures;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -60,6 +61,31 @@ class TestDetokenizer {
           tokenizer.decodeByLibrary(ids, false),
           tokenizer.decode(Detokenizer.SpecialTokens.KEEP, ids));
     }
+  }
+
+  /** Special tokens are left out of a text, but have bytes. */
+  @ParameterizedTest
+  @ValueSource(strings = {LLAMA_2, LLAMA_3, FALCON, "models/stories260k", "models/recall"})
+  void bytesOfTokensAddUpToTheText(String folder) {
+    Tokenizer tokenizer = FixtureTokenizers.of(folder);
+    for (String text : TEXTS) {
+      Detokenizer detokenizer = tokenizer.continuation();
+      StringBuilder expected = new StringBuilder();
+      ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+      for (int id : tokenizer.encode(text)) {
+        expected.append(detokenizer.push(id));
+        if (!tokenizer.isSpecial(id)) {
+          bytes.writeBytes(tokenizer.bytes(id).orElseThrow());
+        }
+      }
+      expected.append(detokenizer.finish());
+      assertEquals(expected.toString(), bytes.toString(StandardCharsets.UTF_8));
+    }
+    for (int id : tokenizer.specialIds()) {
+      byte[] name = tokenizer.bytes(id).orElseThrow();
+      assertEquals(id, tokenizer.idOf(new String(name, StandardCharsets.UTF_8)).orElseThrow());
+    }
+    assertTrue(tokenizer.bytes(tokenizer.vocabSize()).isEmpty());
   }
 
   @ParameterizedTest
