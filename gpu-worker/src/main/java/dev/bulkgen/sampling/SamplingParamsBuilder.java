@@ -37,7 +37,7 @@ public final class SamplingParamsBuilder {
   private Set<Integer> stopTokenIds;
   private Boolean ignoreEos;
   private Integer n;
-  private Integer logprobs;
+  private OptionalInt logprobs;
 
   /**
    * What the model recommends. {@code do_sample: false} is temperature 0. Its length limits are not
@@ -60,7 +60,7 @@ public final class SamplingParamsBuilder {
   public static SamplingParamsBuilder of(SamplingParams params) {
     SamplingParamsBuilder builder = new SamplingParamsBuilder();
     params.maxTokens().ifPresent(builder::maxTokens);
-    params.logprobs().ifPresent(builder::logprobs);
+    builder.logprobs = params.logprobs();
     return builder
         .minTokens(params.minTokens())
         .temperature(params.temperature())
@@ -149,7 +149,13 @@ public final class SamplingParamsBuilder {
   }
 
   public SamplingParamsBuilder logprobs(int value) {
-    logprobs = value;
+    logprobs = OptionalInt.of(value);
+    return this;
+  }
+
+  /** None are reported, whatever weaker settings say. */
+  public SamplingParamsBuilder noLogprobs() {
+    logprobs = OptionalInt.empty();
     return this;
   }
 
@@ -194,7 +200,7 @@ public final class SamplingParamsBuilder {
             first(stopTokenIds, Set.of()),
             first(ignoreEos, false),
             first(n, 1),
-            optional(logprobs));
+            first(logprobs, OptionalInt.empty()));
     List<String> mistakes = mistakes(params);
     if (!mistakes.isEmpty()) {
       throw new BulkgenException(ErrorCode.SETTING_INVALID, String.join("\n", mistakes));

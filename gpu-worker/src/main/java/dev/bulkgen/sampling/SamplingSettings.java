@@ -52,6 +52,11 @@ public final class SamplingSettings {
   public static final Setting<Boolean> IGNORE_EOS =
       Setting.flag("ignore-eos", "Generate on after an end token.").withDefault("false");
   public static final Setting<Integer> N = count("n", "Samples per prompt.").withDefault("1");
+  public static final Setting<Integer> LOGPROBS =
+      count(
+              "logprobs",
+              "Tell each token's log-probability, and those of so many likeliest tokens beside it.")
+          .withDescribedDefault("none");
 
   /** In the order of the reference page. */
   public static final List<Setting<?>> ALL =
@@ -69,7 +74,8 @@ public final class SamplingSettings {
           STOP,
           STOP_TOKEN_IDS,
           IGNORE_EOS,
-          N);
+          N,
+          LOGPROBS);
 
   private SamplingSettings() {}
 
@@ -90,6 +96,7 @@ public final class SamplingSettings {
     settings.given(STOP_TOKEN_IDS).ifPresent(ids -> builder.stopTokenIds(Set.copyOf(ids)));
     settings.given(IGNORE_EOS).ifPresent(builder::ignoreEos);
     settings.given(N).ifPresent(builder::n);
+    settings.given(LOGPROBS).ifPresent(builder::logprobs);
     return builder;
   }
 

@@ -106,6 +106,17 @@ class TestSamplingParamsBuilder {
   }
 
   @Test
+  void testNoLogprobsGoBeforeSome() {
+    SamplingParamsBuilder job = new SamplingParamsBuilder().logprobs(2);
+    SamplingParams params = job.build();
+    assertEquals(OptionalInt.of(2), new SamplingParamsBuilder().orElse(job).build().logprobs());
+    for (SamplingParamsBuilder weaker : List.of(job, SamplingParamsBuilder.of(params))) {
+      SamplingParamsBuilder row = new SamplingParamsBuilder().noLogprobs();
+      assertEquals(OptionalInt.empty(), row.orElse(weaker).build().logprobs());
+    }
+  }
+
+  @Test
   void testDoSampleFalseIsGreedy() {
     GenerationDefaults none = GenerationDefaults.none();
     GenerationDefaults greedy =

@@ -8,6 +8,7 @@ import dev.bulkgen.spark.config.OutputSettings.TokenIdColumn;
 import dev.bulkgen.spark.config.OutputSettings.TokenLogprobColumns;
 import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.sink.CompletionColumns;
+import dev.bulkgen.spark.sink.CompletionColumns.Tokens;
 import dev.bulkgen.spark.sink.ResultSchema;
 import dev.bulkgen.spark.sink.ScoreColumns;
 import dev.bulkgen.spark.sink.ShardWriter;
@@ -25,8 +26,16 @@ final class ResultColumns {
       boolean tokens = output.tokenLogprobs() == TokenLogprobColumns.ALWAYS;
       return ResultSchema.of(input, new ScoreColumns(tokens));
     }
-    boolean tokenIds = output.tokenIds() == TokenIdColumn.ALWAYS || prompts.readsTokenIds();
-    return ResultSchema.of(input, new CompletionColumns(output.textColumn(), tokenIds));
+    return ResultSchema.of(
+        input, new CompletionColumns(output.textColumn(), tokens(settings, prompts)));
+  }
+
+  private static Tokens tokens(JobSettings settings, PromptReader prompts) {
+    if (settings.sampling().logprobs().isPresent()) {
+      return Tokens.LOGPROBS;
+    }
+    boolean ids = settings.output().tokenIds() == TokenIdColumn.ALWAYS || prompts.readsTokenIds();
+    return ids ? Tokens.IDS : Tokens.NOTHING;
   }
 
   /**

@@ -5,6 +5,7 @@ import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.plugin.EngineGateway;
 import dev.bulkgen.spark.sink.RowOutcome;
+import dev.bulkgen.spark.sink.TokenTexts;
 import dev.bulkgen.spark.source.PromptReader;
 import java.util.concurrent.CompletableFuture;
 import org.apache.spark.sql.catalyst.InternalRow;
@@ -17,10 +18,10 @@ import org.apache.spark.sql.catalyst.InternalRow;
 sealed interface RowWork<A> permits GenerateWork, ScoreWork {
 
   /** For one unit. */
-  static RowWork<?> of(TaskSettings task, JobSettings settings) {
+  static RowWork<?> of(TaskSettings task, JobSettings settings, EngineGateway engine) {
     PromptReader prompts = PromptReader.create(settings.input(), task.format(), task.inputSchema());
     return settings.task() == TaskType.GENERATE
-        ? GenerateWork.of(task, settings, prompts)
+        ? GenerateWork.of(task, settings, prompts, new TokenTexts(engine.tokenizer()))
         : ScoreWork.of(task, settings, prompts);
   }
 

@@ -80,7 +80,7 @@ final class UnitTask
     Path plan = new Path(task.planFolder());
     Storage storage = Storage.of(plan, configuration.value());
     Path file = unit.verified(storage, plan);
-    RowWork<?> work = RowWork.of(task, settings);
+    RowWork<?> work = RowWork.of(task, settings, engine);
     // As many rows as the batch has places: another slot's rows then fill what this one leaves.
     int window = Math.max(LEAST_WINDOW, settings.engine().maxBatch() / work.placesPerRow());
     try (UnitRun<?> run =

@@ -4,7 +4,9 @@ import dev.bulkgen.engine.Completion;
 import dev.bulkgen.engine.GenerateRequest;
 import dev.bulkgen.engine.Score;
 import dev.bulkgen.engine.ScoreRequest;
+import dev.bulkgen.text.Tokenizer;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
 /** What tasks see of the engine they share. */
@@ -18,6 +20,9 @@ public interface EngineGateway extends AutoCloseable {
 
   /** Queues a row whose completions are scored, as {@link #submit} does. */
   CompletableFuture<List<Score>> score(ScoreRequest request);
+
+  /** Of the model; empty where it has none. */
+  Optional<Tokenizer> tokenizer();
 
   EngineFigures figures();
 

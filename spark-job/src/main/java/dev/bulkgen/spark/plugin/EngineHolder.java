@@ -7,6 +7,7 @@ import dev.bulkgen.engine.ScoreRequest;
 import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.error.ErrorKind;
+import dev.bulkgen.text.Tokenizer;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -206,6 +207,11 @@ public final class EngineHolder {
     @Override
     public CompletableFuture<List<Score>> score(ScoreRequest request) {
       return engine.score(request);
+    }
+
+    @Override
+    public Optional<Tokenizer> tokenizer() {
+      return engine.tokenizer();
     }
 
     @Override

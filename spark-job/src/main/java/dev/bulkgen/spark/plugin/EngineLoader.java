@@ -14,9 +14,11 @@ import dev.bulkgen.error.BulkgenException;
 import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.storage.ModelCache;
+import dev.bulkgen.text.Tokenizer;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
@@ -64,6 +66,11 @@ final class EngineLoader {
             }
           });
       return row;
+    }
+
+    @Override
+    public Optional<Tokenizer> tokenizer() {
+      return engine.tokenizer();
     }
 
     @Override

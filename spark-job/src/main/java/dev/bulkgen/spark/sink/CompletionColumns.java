@@ -12,9 +12,17 @@ import org.apache.spark.unsafe.types.UTF8String;
  * Of generated texts, one row a sample.
  *
  * @param textColumn name of the column with the text
- * @param tokenIds whether {@code token_ids} is among them
  */
-public record CompletionColumns(String textColumn, boolean tokenIds) implements OutcomeColumns {
+public record CompletionColumns(String textColumn, Tokens tokens) implements OutcomeColumns {
+  /** What is told of each token. */
+  public enum Tokens {
+    NOTHING,
+    /** {@code token_ids}. */
+    IDS,
+    /** And {@code cumulative_logprob} and {@code logprobs}, null where a row asks for none. */
+    LOGPROBS
+  }
+
   private static final int FINISH_REASON = 1;
   private static final int SAMPLE_INDEX = 4;
 
@@ -27,17 +35,24 @@ public record CompletionColumns(String textColumn, boolean tokenIds) implements 
             .add("stop_reason", DataTypes.StringType)
             .add("usage", USAGE)
             .add("sample_index", DataTypes.IntegerType);
-    return tokenIds
-        ? columns.add("token_ids", DataTypes.createArrayType(DataTypes.IntegerType))
-        : columns;
+    if (tokens == Tokens.NOTHING) {
+      return columns;
+    }
+    StructType withIds = columns.add("token_ids", DataTypes.createArrayType(DataTypes.IntegerType));
+    return tokens == Tokens.IDS
+        ? withIds
+        : withIds
+            .add("cumulative_logprob", DataTypes.DoubleType)
+            .add("logprobs", LogprobCells.TYPE);
   }
 
   @Override
   public List<Object[]> rows(RowOutcome outcome) {
-    return ((RowOutcome.Generated) outcome).completions().stream().map(this::values).toList();
+    RowOutcome.Generated row = (RowOutcome.Generated) outcome;
+    return row.completions().stream().map(completion -> values(completion, row.tokens())).toList();
   }
 
-  private Object[] values(Completion completion) {
+  private Object[] values(Completion completion, TokenTexts texts) {
     Object[] values = failed();
     values[0] = UTF8String.fromString(completion.text());
     values[FINISH_REASON] =
@@ -45,15 +60,19 @@ public record CompletionColumns(String textColumn, boolean tokenIds) implements 
     values[2] = UTF8String.fromString(completion.stopReason());
     values[3] = OutcomeColumns.row(completion.usage());
     values[SAMPLE_INDEX] = completion.sampleIndex();
-    if (tokenIds) {
+    if (tokens != Tokens.NOTHING) {
       values[5] = new GenericArrayData(completion.tokenIds());
+    }
+    if (tokens == Tokens.LOGPROBS && !completion.logProbs().isEmpty()) {
+      values[6] = LogprobCells.sum(completion);
+      values[7] = LogprobCells.of(completion, texts);
     }
     return values;
   }
 
   @Override
   public Object[] failed() {
-    Object[] values = new Object[tokenIds ? 6 : 5];
+    Object[] values = new Object[type().size()];
     values[FINISH_REASON] = UTF8String.fromString("error");
     values[SAMPLE_INDEX] = 0;
     return values;

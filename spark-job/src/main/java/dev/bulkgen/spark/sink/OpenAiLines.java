@@ -88,7 +88,7 @@ final class OpenAiLines {
     body.put("created", 0);
     body.put("model", model(row.input()));
     for (Completion completion : row.completions()) {
-      body.withArray("choices").add(choice(completion, chat));
+      body.withArray("choices").add(choice(completion, chat, row.tokens()));
     }
     body.set("usage", usage(row.completions()));
     body.put(
@@ -96,7 +96,7 @@ final class OpenAiLines {
     return body;
   }
 
-  private static ObjectNode choice(Completion completion, boolean chat) {
+  private static ObjectNode choice(Completion completion, boolean chat, TokenTexts tokens) {
     ObjectNode choice = JSON.createObjectNode();
     choice.put("index", completion.sampleIndex());
     if (chat) {
@@ -107,7 +107,12 @@ final class OpenAiLines {
     } else {
       choice.put("text", completion.text());
     }
-    choice.putNull("logprobs");
+    if (completion.logProbs().isEmpty()) {
+      choice.putNull("logprobs");
+    } else {
+      OpenAiLogprobs logprobs = new OpenAiLogprobs(tokens);
+      choice.set("logprobs", chat ? logprobs.ofChat(completion) : logprobs.ofText(completion));
+    }
     choice.put("finish_reason", completion.finishReason().name().toLowerCase(Locale.ROOT));
     return choice;
   }

@@ -19,8 +19,9 @@ public sealed interface RowOutcome {
 
   /**
    * @param completions by sample index
+   * @param tokens of the model that gave them
    */
-  record Generated(String key, InternalRow input, List<Completion> completions)
+  record Generated(String key, InternalRow input, List<Completion> completions, TokenTexts tokens)
       implements RowOutcome {
     public Generated {
       completions = List.copyOf(completions);

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.NullNode;
 import dev.bulkgen.engine.Prompt;
 import dev.bulkgen.engine.Prompt.Message;
 import dev.bulkgen.error.BulkgenException;
@@ -43,6 +45,10 @@ public final class BatchRequest {
           .add(URL, DataTypes.StringType)
           .add(BODY, DataTypes.StringType);
 
+  private static final String TOP_LOGPROBS = "top_logprobs";
+  private static final Set<String> LOGPROBS = Set.of(RowSampling.LOGPROBS, TOP_LOGPROBS);
+  private static final int MOST_TOP_LOGPROBS = 20;
+
   /** Numbers stay as they are written. */
   private static final ObjectMapper JSON =
       new ObjectMapper()
@@ -57,7 +63,6 @@ public final class BatchRequest {
   private static final Map<String, Set<String>> NEUTRAL =
       Map.ofEntries(
           Map.entry("stream", Set.of("false")),
-          Map.entry("logprobs", Set.of("false")),
           Map.entry("echo", Set.of("false")),
           Map.entry("best_of", Set.of("1")),
           Map.entry("logit_bias", Set.of("{}")),
@@ -122,7 +127,9 @@ public final class BatchRequest {
     Map<String, JsonNode> sampling = new LinkedHashMap<>();
     for (Map.Entry<String, JsonNode> field : root.properties()) {
       String name = field.getKey();
-      if (RowSampling.knows(name)) {
+      if (chat && LOGPROBS.contains(name)) {
+        sampling.put(RowSampling.LOGPROBS, chatLogprobs(root));
+      } else if (RowSampling.knows(name)) {
         sampling.put(name, field.getValue());
       } else if (!name.equals(chat ? "messages" : "prompt")) {
         requireNeutral(name, field.getValue());
@@ -130,6 +137,28 @@ public final class BatchRequest {
     }
     Prompt prompt = chat ? messages(root.path("messages")) : prompt(root.path("prompt"));
     return new RowRequest(prompt, RowSampling.read(sampling));
+  }
+
+  /** Of a chat one field says whether, the other how many; for us the number says both. */
+  private static JsonNode chatLogprobs(JsonNode root) {
+    JsonNode asked = root.path(RowSampling.LOGPROBS);
+    JsonNode top = root.path(TOP_LOGPROBS);
+    boolean isAbsent = asked.isMissingNode() || asked.isNull();
+    if (!isAbsent && !asked.isBoolean()) {
+      throw invalid("body.logprobs: %s is neither true nor false", shorten(asked));
+    }
+    boolean counts = !top.isMissingNode() && !top.isNull();
+    if (counts && !(top.isInt() && top.asInt() >= 0 && top.asInt() <= MOST_TOP_LOGPROBS)) {
+      throw invalid(
+          "body.top_logprobs: %s is no whole number from 0 to %d", shorten(top), MOST_TOP_LOGPROBS);
+    }
+    if (asked.asBoolean()) {
+      return IntNode.valueOf(top.asInt());
+    }
+    if (top.asInt() > 0) {
+      throw invalid("body.top_logprobs: give \"logprobs\": true with it");
+    }
+    return isAbsent ? NullNode.instance : asked;
   }
 
   private static void requireNeutral(String name, JsonNode value) {

@@ -15,6 +15,8 @@ import java.util.function.BiConsumer;
 
 /** Sampling settings that a row brings itself, as JSON by the names peers use; they go first. */
 final class RowSampling {
+  static final String LOGPROBS = "logprobs";
+
   private static final int MOST_LISTED = 1024;
 
   private static final Map<String, BiConsumer<SamplingParamsBuilder, Value>> SETTINGS =
@@ -38,13 +40,23 @@ final class RowSampling {
           Map.entry("stop", (builder, value) -> builder.stop(value.texts())),
           Map.entry("stop_token_ids", (builder, value) -> builder.stopTokenIds(value.integers())),
           Map.entry("ignore_eos", (builder, value) -> builder.ignoreEos(value.flag())),
-          Map.entry("n", (builder, value) -> builder.n(value.integer())));
+          Map.entry("n", (builder, value) -> builder.n(value.integer())),
+          Map.entry(LOGPROBS, RowSampling::logprobs));
 
   /** Names of one setting: a row gives one of them. */
   private static final List<String> LENGTHS =
       List.of("max_tokens", "max_completion_tokens", "max_new_tokens");
 
   private RowSampling() {}
+
+  /** {@code false} goes before what the job asks for. */
+  private static void logprobs(SamplingParamsBuilder builder, Value value) {
+    if (value.json().isBoolean() && !value.flag()) {
+      builder.noLogprobs();
+    } else {
+      builder.logprobs(value.integer());
+    }
+  }
 
   static boolean knows(String name) {
     return SETTINGS.containsKey(name);

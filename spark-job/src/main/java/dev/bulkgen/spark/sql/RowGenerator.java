@@ -108,7 +108,7 @@ final class RowGenerator implements Serializable {
             all,
             mistakes,
             checked -> ModelCache.folderOf(checked, spark.hadoopConfiguration()));
-    requireOneSample(settings);
+    requireOneText(settings);
     // One moment for all executors: chat templates may print the day.
     LocalDateTime begun =
         LocalDateTime.ofInstant(Instant.ofEpochMilli(spark.startTime()), ZoneId.systemDefault());
@@ -125,12 +125,13 @@ final class RowGenerator implements Serializable {
         || setting.setting() == DataSettings.SYSTEM_PROMPT;
   }
 
-  private static void requireOneSample(JobSettings settings) {
-    if (settings.sampling().n() != 1) {
+  private static void requireOneText(JobSettings settings) {
+    boolean samples = settings.sampling().n() != 1;
+    if (samples || settings.sampling().logprobs().isPresent()) {
       throw BulkgenException.of(
           ErrorCode.SETTING_INVALID,
-          "%s: %s gives one text a row",
-          SamplingSettings.N.name(),
+          "%s: %s gives one text a row, and nothing else",
+          (samples ? SamplingSettings.N : SamplingSettings.LOGPROBS).name(),
           GenerateFunction.NAME);
     }
   }
@@ -216,7 +217,7 @@ final class RowGenerator implements Serializable {
       call.given(setting).ifPresent(value -> all.put(setting.name(), Setting.spell(value)));
     }
     JobSettings read = JobSettingsReader.read(TaskType.GENERATE, all);
-    requireOneSample(read);
+    requireOneText(read);
     return new Ready(read, PromptReader.create(read.input(), "sql", PROMPT));
   }
 }

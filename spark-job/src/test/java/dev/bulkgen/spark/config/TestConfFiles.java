@@ -47,7 +47,7 @@ class TestConfFiles {
       }
     }
     JobSettings job = read(TaskType.GENERATE, text.toString());
-    assertEquals(new SamplingParamsBuilder().maxTokens(256).build(), job.sampling());
+    assertEquals(new SamplingParamsBuilder().maxTokens(256).logprobs(5).build(), job.sampling());
     assertTrue(read(TaskType.SCORE, text.toString()).input().completions().isPresent());
   }
 

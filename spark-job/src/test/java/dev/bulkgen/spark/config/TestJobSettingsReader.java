@@ -182,10 +182,11 @@ class TestJobSettingsReader {
             "temprature", "1",
             "resume", "perhaps",
             "conf", "x",
+            "logprobs", "101",
             "master", "local[x]");
     BulkgenException e = assertThrows(BulkgenException.class, () -> read(wrong));
     assertEquals(ErrorCode.SETTING_INVALID, e.code());
-    assertEquals(10, e.getMessage().lines().count(), e.getMessage());
+    assertEquals(11, e.getMessage().lines().count(), e.getMessage());
     for (String part :
         List.of(
             "temperature: -1 is outside",
@@ -197,6 +198,7 @@ class TestJobSettingsReader {
             "did you mean temperature?",
             "resume: 'perhaps' is not one of never, if-possible, always",
             "conf: 'x'",
+            "logprobs: 101 is outside [0, 100]",
             "master: 'local[x]' is not local")) {
       assertTrue(e.getMessage().contains(part), part + " in " + e.getMessage());
     }
@@ -224,6 +226,7 @@ class TestJobSettingsReader {
     assertEquals(base, read(with("max-batch", "7", "master", "local[1]")).digest("model"));
     assertEquals(base, read(with("temperature", "1.0", "chat", "no")).digest("model"));
     assertFalse(base.equals(read(with("seed", "1")).digest("model")));
+    assertFalse(base.equals(read(with("logprobs", "0")).digest("model")));
     assertFalse(base.equals(read(with()).digest("other model")));
   }
 
@@ -231,19 +234,27 @@ class TestJobSettingsReader {
   void testValuesTravel() {
     JobSettings settings =
         read(
-            with("stop", "a\nb", "stop", "c, d", "stop-token-ids", "5", "n", "3", "memory", "2GB"),
+            with(
+                "stop", "a\nb",
+                "stop", "c, d",
+                "stop-token-ids", "5",
+                "n", "3",
+                "logprobs", "0",
+                "memory", "2GB"),
             defaults(Optional.of(true)));
     JobSettings again = JobSettingsReader.read(TaskType.GENERATE, settings.values());
     assertEquals(settings, again);
     assertEquals(List.of("a\nb", "c, d"), again.sampling().stop());
     assertEquals(0.6, again.sampling().temperature());
+    assertEquals(OptionalInt.of(0), again.sampling().logprobs());
   }
 
   @Test
   void testSettingsFile(@TempDir Path folder) throws Exception {
     Path file = folder.resolve("job.conf");
     Files.writeString(
-        file, "bulkgen { max-tokens = 7, stop = [\"x\", \"y\"], ignore-eos = true, seed = 3 }");
+        file,
+        "bulkgen { max-tokens = 7, stop = [\"x\", \"y\"], ignore-eos = true, seed = 3, logprobs = 4 }");
     Settings line = JobSettingsReader.reader().parse(with("seed", "4"), "command line");
     Settings given = line.orElse(JobSettingsReader.reader().read(file));
     JobSettings settings = JobSettingsReader.read(TaskType.GENERATE, given, SILENT, new Mistakes());
@@ -251,6 +262,7 @@ class TestJobSettingsReader {
     assertEquals(List.of("x", "y"), settings.sampling().stop());
     assertTrue(settings.sampling().ignoreEos());
     assertEquals(4, settings.sampling().seed());
+    assertEquals(OptionalInt.of(4), settings.sampling().logprobs());
     Files.writeString(file, "bulkgen { promt-column = x }");
     BulkgenException e =
         assertThrows(BulkgenException.class, () -> JobSettingsReader.reader().read(file));

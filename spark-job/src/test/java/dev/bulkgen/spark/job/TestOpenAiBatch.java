@@ -153,7 +153,12 @@ class TestOpenAiBatch {
         job(
                 output,
                 completion("ok", ""),
-                completion("logprobs", ",\"logprobs\":2"),
+                completion("logprobs", ",\"logprobs\":true"),
+                completion("many", ",\"logprobs\":101"),
+                completion("mixed", ",\"logprobs\":1,\"top_logprobs\":1"),
+                chat("number", ",\"logprobs\":2"),
+                chat("top", ",\"logprobs\":true,\"top_logprobs\":21"),
+                chat("alone", ",\"logprobs\":false,\"top_logprobs\":2"),
                 chat("tools", ",\"tools\":[{\"type\":\"function\"}]"),
                 chat("format", ",\"response_format\":{\"type\":\"json_object\"}"),
                 chat("unknown", ",\"frobnicate\":1"),
@@ -173,12 +178,17 @@ class TestOpenAiBatch {
                 "{\"custom_id\":\"lost\",\"method\":\"POST\",\"url\":\"/v1/completions\"}")
             .with("output-format", "openai-batch")
             .run();
-    assertEquals(12, report.failedRows());
+    assertEquals(17, report.failedRows());
     assertEquals(List.of("ok"), List.copyOf(lines(output).keySet()));
     Map<String, JsonNode> errors = lines(output.resolve("errors"));
-    assertEquals(12, errors.size());
+    assertEquals(17, errors.size());
     Map<String, String> expected = new TreeMap<>();
-    expected.put("logprobs", "body.logprobs: not supported (2)");
+    expected.put("logprobs", "logprobs: true is no whole number");
+    expected.put("many", "logprobs: 101 is outside [0, 100]");
+    expected.put("mixed", "body.top_logprobs: not supported (1)");
+    expected.put("number", "body.logprobs: 2 is neither true nor false");
+    expected.put("top", "body.top_logprobs: 21 is no whole number from 0 to 20");
+    expected.put("alone", "body.top_logprobs: give \"logprobs\": true with it");
     expected.put("tools", "body.tools: not supported");
     expected.put("format", "body.response_format: not supported ({\"type\":\"json_object\"})");
     expected.put("unknown", "body.frobnicate: not supported (1)");
@@ -200,7 +210,46 @@ class TestOpenAiBatch {
             .filter(line -> line.at("/error/code").asText().equals("ROW_MALFORMED"))
             .findFirst()
             .orElseThrow();
-    assertTrue(lost.at("/error/message").asText().contains("line 13: not a batch request: body"));
+    assertTrue(lost.at("/error/message").asText().contains("line 18: not a batch request: body"));
+  }
+
+  /** The schema checks the shapes; a row's own wish goes before the job's. */
+  @Test
+  void testLogprobs() throws Exception {
+    Path output = folder.resolve("out");
+    String[] requests = {
+      chat("chat", ",\"logprobs\":true,\"top_logprobs\":2"),
+      chat("bare", ",\"logprobs\":true"),
+      chat("none", ",\"logprobs\":false,\"top_logprobs\":0"),
+      chat("job", ""),
+      completion("text", ",\"logprobs\":2,\"n\":2"),
+      completion("zero", ",\"logprobs\":0")
+    };
+    job(output, requests).with("output-format", "openai-batch", "logprobs", "3").run();
+    Map<String, JsonNode> choices = new TreeMap<>();
+    lines(output).forEach((id, line) -> choices.put(id, line.at("/response/body/choices")));
+    assertTrue(choices.get("none").at("/0/logprobs").isNull());
+    JsonNode chat = choices.get("chat").at("/0/logprobs/content");
+    assertEquals(2, chat.size());
+    assertEquals(" 11", chat.at("/0/token").asText());
+    assertEquals(JSON.readTree("[32,49,49]"), chat.at("/0/bytes"));
+    assertEquals(2, chat.at("/1/top_logprobs").size());
+    assertEquals(chat.at("/0/logprob"), chat.at("/0/top_logprobs/0/logprob"));
+    JsonNode bare = choices.get("bare").at("/0/logprobs/content/0");
+    assertEquals(chat.at("/0/logprob"), bare.get("logprob"));
+    assertEquals(0, bare.get("top_logprobs").size());
+    assertEquals(3, choices.get("job").at("/0/logprobs/content/0/top_logprobs").size());
+    JsonNode text = choices.get("text").at("/1/logprobs");
+    assertEquals(choices.get("text").at("/0/logprobs"), text, "both samples are greedy");
+    assertEquals(
+        choices.get("text").at("/1/text").asText(),
+        text.at("/tokens/0").asText() + text.at("/tokens/1").asText());
+    assertEquals(JSON.readTree("[0,3]"), text.get("text_offset"));
+    assertEquals(2, text.at("/top_logprobs/0").size());
+    assertEquals(text.at("/token_logprobs/0"), text.at("/top_logprobs/0/ 11"));
+    JsonNode zero = choices.get("zero").at("/0/logprobs");
+    assertEquals(1, zero.at("/top_logprobs/0").size());
+    assertEquals(zero.at("/token_logprobs/1"), zero.at("/top_logprobs/1").iterator().next());
   }
 
   @Test

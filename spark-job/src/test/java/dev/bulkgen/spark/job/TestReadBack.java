@@ -31,6 +31,11 @@ class TestReadBack {
   private static final SparkSession SPARK = Sessions.shared();
   private static final ObjectMapper JSON = new ObjectMapper();
 
+  /** Greedy and one token: true in every reader. */
+  private static final String SAME_LOGPROB =
+      "cast(logprobs[1].logprob as float) = cast(cumulative_logprob as float) and token_ids[1] ="
+          + " logprobs[1].top_logprobs[1].token_id";
+
   /** Columns that mean the same to every reader when they are JSON. */
   private static final String[] PLAIN = {
     "b", "i8", "i16", "i32", "list", "nolist", "lists", "pairs", "some", "messages"
@@ -58,6 +63,7 @@ class TestReadBack {
     if (!Files.exists(output)) {
       new JobRun(SPARK, input, output)
           .with("input-format", "arrow", "output-format", format, "max-tokens", "1")
+          .with("logprobs", "1")
           .run();
     }
     return output;
@@ -135,7 +141,9 @@ class TestReadBack {
             "select to_json("
                 + plain
                 + "), text, d38, cast(\"day\" as varchar), epoch_us(\"at\"), epoch_us(ntz), hex(bytes),"
-                + " generated_text, usage.prompt_tokens, error from read_parquet('"
+                + " generated_text, usage.prompt_tokens, error, "
+                + SAME_LOGPROB
+                + " from read_parquet('"
                 + file
                 + "')");
     List<String> json = expectedJson(PLAIN);
@@ -158,6 +166,7 @@ class TestReadBack {
       assertEquals("11", rows.get(row).get(7).strip());
       assertTrue(Integer.parseInt(rows.get(row).get(8)) > 0);
       assertNull(rows.get(row).get(9));
+      assertEquals("true", rows.get(row).get(10));
     }
   }
 
@@ -206,8 +215,9 @@ class TestReadBack {
   void testDuckDbReadsJsonLines() throws Exception {
     List<List<String>> rows =
         DuckDb.rows(
-            "select i32, text, list[3], \"some\".x, usage.completion_tokens, generated_text from"
-                + " read_json('"
+            "select i32, text, list[3], \"some\".x, usage.completion_tokens, generated_text, "
+                + SAME_LOGPROB
+                + " from read_json('"
                 + run("jsonl")
                 + "/part-*.jsonl', format = 'newline_delimited')");
     assertEquals(3, rows.size());
@@ -218,6 +228,7 @@ class TestReadBack {
     assertNull(rows.get(2).get(0));
     rows.forEach(row -> assertEquals("1", row.get(4)));
     rows.forEach(row -> assertEquals("11", row.get(5).strip()));
+    rows.forEach(row -> assertEquals("true", row.get(6)));
   }
 
   @Test
@@ -238,6 +249,8 @@ class TestReadBack {
       assertEquals("11", found.get("generated_text").asText().strip());
       assertTrue(found.get("usage").get("prompt_tokens").asInt() > 0);
       assertTrue(found.get("error").isNull());
+      assertEquals(found.at("/logprobs/0/logprob"), found.at("/logprobs/0/top_logprobs/0/logprob"));
+      assertEquals("11", found.at("/logprobs/0/token").asText().strip());
     }
     assertEquals("-9223372036854775808", rows.get(0).get("i64").asText());
     assertEquals("00ff80", rows.get(1).get("bytes").asText());

@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** Of sampled texts. */
+/** Of sampled texts and the log-probabilities of their tokens. */
 class TestSameRows extends AbstractTestSameRows {
   TestSameRows() {
     super(TaskType.GENERATE);
@@ -18,7 +18,7 @@ class TestSameRows extends AbstractTestSameRows {
   @Override
   JobRun job(Path output) {
     return new JobRun(spark, INPUT, output)
-        .with("temperature", "1", "max-tokens", "2", "kv-cache", "kivi2");
+        .with("temperature", "1", "max-tokens", "2", "kv-cache", "kivi2", "logprobs", "2");
   }
 
   @Test

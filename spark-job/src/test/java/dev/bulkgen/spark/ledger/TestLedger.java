@@ -18,11 +18,13 @@ import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.plan.UnitPlan;
 import dev.bulkgen.spark.plan.UnitSpec;
 import dev.bulkgen.spark.sink.CompletionColumns;
+import dev.bulkgen.spark.sink.CompletionColumns.Tokens;
 import dev.bulkgen.spark.sink.ResultSchema;
 import dev.bulkgen.spark.sink.RowOutcome;
 import dev.bulkgen.spark.sink.ShardFormat;
 import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.sink.ShardWriter;
+import dev.bulkgen.spark.sink.TokenTexts;
 import dev.bulkgen.spark.sink.UnitFacts;
 import dev.bulkgen.spark.storage.Faults;
 import dev.bulkgen.spark.storage.Storage;
@@ -132,7 +134,7 @@ class TestLedger {
           new ShardWriter(
               path,
               Storage.of(path, configuration),
-              ResultSchema.of(INPUT, new CompletionColumns("generated_text", false)),
+              ResultSchema.of(INPUT, new CompletionColumns("generated_text", Tokens.NOTHING)),
               IDENTITY,
               OptionalInt.empty(),
               unit.unit(),
@@ -148,7 +150,8 @@ class TestLedger {
       InternalRow input = new GenericInternalRow(new Object[] {UTF8String.fromString(text)});
       Completion completion =
           new Completion(0, "to " + text, new int[0], FinishReason.STOP, null, new Usage(4, 2, 0));
-      return new RowOutcome.Generated(text, input, List.of(completion));
+      return new RowOutcome.Generated(
+          text, input, List.of(completion), new TokenTexts(Optional.empty()));
     }
   }
 

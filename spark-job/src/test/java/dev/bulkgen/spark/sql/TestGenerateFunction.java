@@ -119,6 +119,9 @@ class TestGenerateFunction {
         "kv-cache: a call");
     fails("SELECT bulkgen_generate(prompt, map('temprature', '1')) FROM prompts", "temperature?");
     fails("SELECT bulkgen_generate(prompt, map('n', '2')) FROM prompts", "one text a row");
+    fails(
+        "SELECT bulkgen_generate(prompt, map('logprobs', '0')) FROM prompts",
+        "logprobs: bulkgen_generate gives one text a row");
     fails("SELECT bulkgen_generate(1, 2) FROM prompts", "map of settings");
     fails("SELECT bulkgen.system.generate(1, 2) FROM prompts", "map of settings");
     SparkSession bare = Sessions.shared().newSession();

@@ -80,7 +80,7 @@ class TestGenerateProcedure {
 
   @Test
   void testCallReturnsTheFiguresAndMayBeRepeated() throws Exception {
-    String more = ", unit_rows => 5, id_column => 'id', answer_column => 'answer'";
+    String more = ", unit_rows => 5, id_column => 'id', answer_column => 'answer', logprobs => 1";
     Row first = call(input.toString(), more);
     assertEquals((long) ROWS, first.<Long>getAs("rows_done"));
     assertEquals(0L, first.<Long>getAs("rows_failed"));
@@ -90,7 +90,9 @@ class TestGenerateProcedure {
     assertEquals(
         ROWS,
         new ObjectMapper().readTree(first.<String>getAs("report")).get("answers_known").asInt());
-    assertEquals(ROWS, JobRun.read(spark, output).size());
+    List<Row> rows = JobRun.read(spark, output);
+    assertEquals(ROWS, rows.size());
+    rows.forEach(row -> assertEquals(2, row.getList(row.fieldIndex("logprobs")).size()));
     Row again = call(input.toString(), more);
     assertEquals(0L, again.<Long>getAs("units_run"));
     assertEquals(3L, again.<Long>getAs("units_reused"));
