@@ -16,14 +16,15 @@ import java.util.Arrays;
 final class WeightStage {
   private short[] raw = new short[0]; // [16][pitch]
   private short[] nextRaw = new short[0]; // [16][pitch]
-  private float[] wide = new float[0]; // two panels of VectorRowBlocks
-  private float[] nextWide = new float[0];
+  private float[] wide = new float[0]; // twice two panels of VectorRowBlocks
   private short[] shorts = new short[0]; // [pitch]
   private float[] floats = new float[0]; // [pitch]
 
   private WeightMatrix weight;
   private int pitch;
   private boolean isWide;
+  private int current; // where the current rows begin in wide
+  private int ahead; // where the next ones do
   private int next;
   private int end;
   private int due;
@@ -38,10 +39,11 @@ final class WeightStage {
     this.weight = weight;
     this.isWide = isWide;
     pitch = (weight.cols() + LANES - 1) / LANES * LANES;
-    if (isWide && wide.length < LineAligned.FIRST + LANES * pitch) {
-      wide = LineAligned.floats(LANES * pitch);
-      nextWide = LineAligned.floats(LANES * pitch);
+    if (isWide && wide.length < LineAligned.FIRST + 2 * LANES * pitch) {
+      wide = LineAligned.floats(2 * LANES * pitch);
     }
+    current = LineAligned.FIRST;
+    ahead = current + LANES * pitch;
     if (!isWide && raw.length < LANES * pitch) {
       raw = new short[LANES * pitch];
       nextRaw = new short[LANES * pitch];
@@ -66,24 +68,28 @@ final class WeightStage {
     return raw;
   }
 
-  /** Sixteen rows widened, in panels of {@link VectorRowBlocks}. */
+  /** Rows widened, in panels of {@link VectorRowBlocks}. */
   float[] wide() {
     return wide;
   }
 
-  /** Where the vectors of row {@code j} begin in {@link #wide}, a panel's width apart. */
+  /** Where the vectors of current row {@code j} begin in {@link #wide}, a panel's width apart. */
   int wideRow(int j) {
+    return current + inPanels(j);
+  }
+
+  private int inPanels(int j) {
     int outputs = VectorRowBlocks.OUTPUTS;
-    return LineAligned.FIRST + j / outputs * outputs * pitch + j % outputs * LANES;
+    return j / outputs * outputs * pitch + j % outputs * LANES;
   }
 
   /** What was read ahead becomes current, and the rows after it what follows. */
   void turn() {
     readAhead(1, 1);
     if (isWide) {
-      float[] turned = wide;
-      wide = nextWide;
-      nextWide = turned;
+      int turned = current;
+      current = ahead;
+      ahead = turned;
     } else {
       short[] turned = raw;
       raw = nextRaw;
@@ -102,7 +108,7 @@ final class WeightStage {
     }
     if (isWide) {
       for (int j = read; j < until; j++) {
-        widen(next + j, nextWide, wideRow(j));
+        widen(next + j, ahead + inPanels(j));
       }
     } else {
       readShorts(weight, next + read, until - read, nextRaw, read * pitch, pitch);
@@ -110,17 +116,17 @@ final class WeightStage {
     read = until;
   }
 
-  private void widen(int row, float[] panel, int offset) {
+  private void widen(int row, int offset) {
     if (weight.dtype() == DType.F32) {
       weight.tensor().readFloats(weight.element(row), floats, 0, weight.cols());
       Arrays.fill(floats, weight.cols(), pitch, 0f);
-      copy(floats, panel, offset, pitch);
+      copy(floats, wide, offset, pitch);
     } else {
       readShorts(weight, row, 1, shorts, 0, pitch);
       if (weight.dtype() == DType.BF16) {
-        widenBFloat16(shorts, panel, offset, pitch);
+        widenBFloat16(shorts, wide, offset, pitch);
       } else {
-        widenHalves(shorts, panel, offset, pitch);
+        widenHalves(shorts, wide, offset, pitch);
       }
     }
   }
