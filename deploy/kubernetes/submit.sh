@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a job on Kubernetes without an operator. Everything after the script's name goes to bulkgen generate.
+# Runs a job on Kubernetes without an operator. Everything after the script's name goes to bulkgen.
 #   SPARK_HOME    a Spark 4.2 folder
 #   KUBE_MASTER   k8s://https://HOST:6443
 # Example:
-#   deploy/kubernetes/submit.sh --model s3a://models/m --input s3a://data/prompts --output s3a://data/answers
+#   deploy/kubernetes/submit.sh generate --model s3a://models/m --input s3a://data/prompts --output s3a://data/answers
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${SPARK_HOME:?set it to a Spark 4.2 folder}"
@@ -14,4 +14,4 @@ exec "$SPARK_HOME/bin/spark-submit" \
   --properties-file conf/spark-kubernetes.properties \
   --conf spark.kubernetes.submission.waitAppCompletion=true \
   --class dev.bulkgen.spark.cli.Main local:///opt/bulkgen/bulkgen-spark.jar \
-  generate "$@"
+  "$@"

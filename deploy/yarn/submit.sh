@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a job on YARN. Everything after the script's name goes to bulkgen generate.
+# Runs a job on YARN. Everything after the script's name goes to bulkgen.
 #   SPARK_HOME        a Spark 4.2 folder
 #   HADOOP_CONF_DIR   the cluster's settings
 # Example:
-#   deploy/yarn/submit.sh --model hdfs:///models/m --input hdfs:///data/prompts --output hdfs:///data/answers
+#   deploy/yarn/submit.sh generate --model hdfs:///models/m --input hdfs:///data/prompts --output hdfs:///data/answers
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${SPARK_HOME:?set it to a Spark 4.2 folder}"
@@ -15,4 +15,4 @@ exec "$SPARK_HOME/bin/spark-submit" \
   --properties-file conf/spark-yarn.properties \
   --files deploy/gpu-discovery.sh \
   --class dev.bulkgen.spark.cli.Main "${jars[0]}" \
-  generate "$@"
+  "$@"

@@ -186,7 +186,6 @@ class TestDocs {
       CommandLines.check(CommandLines.application(read));
     } else if (program.startsWith("deploy/")) {
       assertTrue(Files.isExecutable(DeployFiles.ROOT.resolve(program)), program);
-      words.add(0, "generate");
       CommandLines.check(words);
     } else if (ELSEWHERE.contains(program)) {
       for (String word : words) {

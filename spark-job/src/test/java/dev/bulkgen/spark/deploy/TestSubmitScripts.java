@@ -77,22 +77,16 @@ class TestSubmitScripts {
     "standalone/submit.sh, spark://host:7077, client"
   })
   void testSparkReadsWhatTheySubmit(String script, String master, String mode) throws Exception {
-    SparkSubmitArguments read =
-        submit(script, "--model", "/m", "--input", "/in put", "--output", "/out", "--max-tokens=8");
+    List<String> score =
+        List.of("score", "--model=/m", "--input", "/in put", "--output=/out", "--text-column=text");
+    assertEquals(score, CommandLines.application(submit(script, score.toArray(String[]::new))));
+    List<String> generate =
+        List.of("generate", "--model=/m", "--input", "/in put", "--output=/out", "--max-tokens=8");
+    SparkSubmitArguments read = submit(script, generate.toArray(String[]::new));
+    assertEquals(generate, CommandLines.application(read));
+    CommandLines.check(generate);
     assertEquals(master, read.master());
     assertEquals(mode, read.deployMode() == null ? "client" : read.deployMode());
-    assertEquals(
-        List.of(
-            "generate",
-            "--model",
-            "/m",
-            "--input",
-            "/in put",
-            "--output",
-            "/out",
-            "--max-tokens=8"),
-        CommandLines.application(read));
-    CommandLines.check(CommandLines.application(read));
     String jar = read.primaryResource();
     assertTrue(jar.contains("bulkgen-spark"), jar);
     if (read.files() != null) {
