@@ -6,13 +6,13 @@
 # Example:
 #   deploy/standalone/submit.sh generate --model /models/m --input /data/prompts.parquet --output /data/answers
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+root="$(cd "$(dirname "$0")/../.." && pwd)"
 : "${SPARK_HOME:?set it to a Spark 4.2 folder}"
 : "${SPARK_MASTER:?set it to spark://HOST:7077}"
-jars=(spark-job/target/bulkgen-spark-job-*-all.jar)
+jars=("$root"/spark-job/target/bulkgen-spark-job-*-all.jar)
 
 exec "$SPARK_HOME/bin/spark-submit" \
   --master "$SPARK_MASTER" --name bulkgen \
-  --properties-file "${BULKGEN_CONF:-conf/spark-standalone.properties}" \
+  --properties-file "${BULKGEN_CONF:-$root/conf/spark-standalone.properties}" \
   --class dev.bulkgen.spark.cli.Main "${jars[0]}" \
   "$@"

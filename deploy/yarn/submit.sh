@@ -5,14 +5,14 @@
 # Example:
 #   deploy/yarn/submit.sh generate --model hdfs:///models/m --input hdfs:///data/prompts --output hdfs:///data/answers
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+root="$(cd "$(dirname "$0")/../.." && pwd)"
 : "${SPARK_HOME:?set it to a Spark 4.2 folder}"
 : "${HADOOP_CONF_DIR:?set it to the folder with the settings of the cluster}"
-jars=(spark-job/target/bulkgen-spark-job-*-all.jar)
+jars=("$root"/spark-job/target/bulkgen-spark-job-*-all.jar)
 
 exec "$SPARK_HOME/bin/spark-submit" \
   --master yarn --deploy-mode cluster --name bulkgen \
-  --properties-file conf/spark-yarn.properties \
-  --files deploy/gpu-discovery.sh \
+  --properties-file "$root"/conf/spark-yarn.properties \
+  --files "$root"/deploy/gpu-discovery.sh \
   --class dev.bulkgen.spark.cli.Main "${jars[0]}" \
   "$@"

@@ -12,6 +12,13 @@ a second call does, is as in the Java class dev.bulkgen.spark.api.Bulkgen.
 """
 
 
+# How Spark reads each output_format.
+_READERS = {"parquet": "parquet", "arrow": "arrow-ipc", "jsonl": "json", "openai-batch": "json"}
+
+# Settings that take several values, of which one may be given by itself.
+_LISTS = ("stop", "stop_token_ids")
+
+
 class Bulkgen:
     """A job's settings; see the module for an example.
 
@@ -56,12 +63,16 @@ class Bulkgen:
             rows.createOrReplaceTempView("bulkgen_rows")
             rows = "bulkgen_rows"
         values = {"input": rows, **self._settings}
+        for name in _LISTS:
+            if name in values and not isinstance(values[name], (list, tuple)):
+                values[name] = [values[name]]
         names = ", ".join(f"{name} => {_sql(value)}" for name, value in values.items())
         return self._spark.sql(f"CALL bulkgen.system.{procedure}({names})").first()
 
     def _results(self, procedure, rows):
         if not hasattr(self._spark, "_jsparkSession"):
-            return self._spark.read.parquet(self.call(rows, procedure)["output"])
+            reader = _READERS[str(self._settings.get("output_format", "parquet")).lower()]
+            return self._spark.read.format(reader).load(self.call(rows, procedure)["output"])
         action = getattr(self._job(), procedure)
         results = action(rows if isinstance(rows, str) else rows._jdf)
         from pyspark.sql import DataFrame

@@ -22,6 +22,26 @@ DataFrame.createOrReplaceTempView = lambda self, name: self._jdf.createOrReplace
 DataFrame.first = lambda self: self._jdf.first()
 print("called", call.call(rows).mkString("|").replace("\n", " "))
 
+
+
+class Remote:
+    """What Spark Connect has of a session."""
+
+    read = spark._jsparkSession.read()
+
+    def sql(self, text):
+        self.row = spark.sql(text).first()
+        return self
+
+    def first(self):
+        return {"output": self.row.getString(0)}
+
+
+lines = Bulkgen(
+    Remote(), output=output + "-lines", output_format="jsonl", stop="it's", **settings
+).generate(rows)
+print("remote", lines.count())
+
 try:
     Bulkgen(spark, output=output, temprature=1, **settings).generate(rows)
 except RuntimeError as error:

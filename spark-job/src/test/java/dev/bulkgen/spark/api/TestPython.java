@@ -27,11 +27,12 @@ class TestPython {
     assertEquals("generated 6", lines.get(0), said);
     String called = "called file:" + folder.resolve("out-call") + "|6|0|1|0|";
     assertTrue(lines.get(1).startsWith(called), said);
-    assertTrue(lines.get(2).startsWith("refused") && lines.get(2).contains("temperature?"), said);
+    assertEquals("remote 6", lines.get(2), said);
+    assertTrue(lines.get(3).startsWith("refused") && lines.get(3).contains("temperature?"), said);
     assertTrue(Files.exists(folder.resolve("out-stream/batch=3/_SUCCESS")));
-    assertEquals("scored 6", lines.get(3), said);
+    assertEquals("scored 6", lines.get(4), said);
     String scored = "called file:" + folder.resolve("out-score-call") + "|6|0|1|0|";
-    assertTrue(lines.get(4).startsWith(scored), said);
+    assertTrue(lines.get(5).startsWith(scored), said);
     assertTrue(Files.exists(folder.resolve("out-score-stream/batch=4/_SUCCESS")));
   }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.bulkgen.spark.Programs;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -62,11 +63,11 @@ class TestSubmitScripts {
     command.add(DeployFiles.ROOT.resolve("deploy").resolve(script).toString());
     command.addAll(List.of(arguments));
     List<String> given = new ArrayList<>(Programs.run(environment, command).lines().toList());
-    // The scripts run from the root of the checkout, this test does not.
     int file = given.indexOf("--properties-file") + 1;
     assertTrue(file > 0, given.toString());
+    // This test runs elsewhere than in the root of the checkout, as users do.
+    assertTrue(Files.exists(Path.of(given.get(file))), given.get(file));
     TestSparkProperties.check(DeployFiles.properties(given.get(file)));
-    given.set(file, DeployFiles.ROOT.resolve(given.get(file)).toString());
     return CommandLines.sparkSubmit(given);
   }
 
@@ -91,6 +92,7 @@ class TestSubmitScripts {
     assertTrue(jar.contains("bulkgen-spark"), jar);
     if (read.files() != null) {
       assertTrue(read.files().endsWith("deploy/gpu-discovery.sh"), read.files());
+      assertTrue(Files.exists(Path.of(URI.create(read.files()))), read.files());
     }
   }
 
