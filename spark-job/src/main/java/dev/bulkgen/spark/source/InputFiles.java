@@ -5,12 +5,11 @@ import dev.bulkgen.error.ErrorCode;
 import dev.bulkgen.spark.config.Digest;
 import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
@@ -35,9 +34,12 @@ final class InputFiles {
   private static final Set<String> COMPRESSIONS = Set.of("gz", "bz2", "zst", "lz4", "snappy");
 
   private final String path;
-  private final List<FileStatus> files;
+  private final SortedMap<String, FileStatus> files;
 
-  private InputFiles(String path, List<FileStatus> files) {
+  /**
+   * @param files by their path below the input; a file that is the input by its name
+   */
+  private InputFiles(String path, SortedMap<String, FileStatus> files) {
     this.path = path;
     this.files = files;
   }
@@ -47,35 +49,36 @@ final class InputFiles {
    */
   static InputFiles find(String path, Configuration configuration) {
     Path root = new Path(path);
-    List<FileStatus> files = new ArrayList<>();
+    SortedMap<String, FileStatus> files = new TreeMap<>();
     try {
       FileSystem system = root.getFileSystem(configuration);
-      add(system, system.getFileStatus(root), files);
+      FileStatus entry = system.getFileStatus(root);
+      add(system, entry, entry.isFile() ? entry.getPath().getName() : "", files);
     } catch (FileNotFoundException e) {
       throw BulkgenException.of(ErrorCode.INPUT_NOT_FOUND, "input %s is not there", path);
     } catch (IOException | IllegalArgumentException e) {
       throw new BulkgenException(
           ErrorCode.INPUT_NOT_FOUND, "input " + path + " cannot be read: " + e.getMessage(), e);
     }
-    files.sort(Comparator.comparing(file -> file.getPath().toString()));
-    if (files.stream().allMatch(file -> file.getLen() == 0)) {
+    if (files.values().stream().allMatch(file -> file.getLen() == 0)) {
       throw BulkgenException.of(
           ErrorCode.INPUT_INVALID, "input %s holds no rows (%d files)", path, files.size());
     }
     return new InputFiles(path, files);
   }
 
-  private static void add(FileSystem system, FileStatus entry, List<FileStatus> files)
+  private static void add(
+      FileSystem system, FileStatus entry, String below, SortedMap<String, FileStatus> files)
       throws IOException {
     if (entry.isFile()) {
-      files.add(entry);
+      files.put(below, entry);
       return;
     }
     for (FileStatus child : system.listStatus(entry.getPath())) {
       String name = child.getPath().getName();
       boolean hidden = name.startsWith(".") || (name.startsWith("_") && !name.contains("="));
       if (!hidden) {
-        add(system, child, files);
+        add(system, child, below.isEmpty() ? name : below + "/" + name, files);
       }
     }
   }
@@ -87,7 +90,7 @@ final class InputFiles {
    */
   String format() {
     Set<String> formats = new TreeSet<>();
-    for (FileStatus file : files) {
+    for (FileStatus file : files.values()) {
       String format = FORMATS.get(extension(file.getPath().getName()));
       if (format == null) {
         throw BulkgenException.of(
@@ -114,11 +117,11 @@ final class InputFiles {
     return last > 1 && COMPRESSIONS.contains(parts[last]) ? parts[last - 1] : parts[last];
   }
 
+  /** Folders below the input count, since they may be partitions; where it lies does not. */
   String digest() {
     Digest digest = Digest.sha256();
-    for (FileStatus file : files) {
-      digest.add(file.getPath().getName()).add(file.getLen()).add(file.getModificationTime());
-    }
+    files.forEach(
+        (below, file) -> digest.add(below).add(file.getLen()).add(file.getModificationTime()));
     return digest.hex();
   }
 }

@@ -173,6 +173,18 @@ class TestGenerateJob {
     shards.forEach((shard, before) -> assertArrayEquals(before, read(output.resolve(shard))));
   }
 
+  @Test
+  void testResumeSeesMovedPartitionsAndFollowsAMovedInput() throws Exception {
+    Path input = folder.resolve("in");
+    Path day = Files.createDirectories(input.resolve("day=2024-01-01"));
+    JobRun.prompts(day.resolve("a.jsonl"), 4);
+    job(input).run();
+    Path moved = Files.move(input, folder.resolve("elsewhere"));
+    assertEquals(1, job(moved).run().reusedUnits());
+    Files.move(moved.resolve("day=2024-01-01"), moved.resolve("day=2031-12-31"));
+    assertEquals(ErrorCode.SETTINGS_CHANGED, refused(job(moved)));
+  }
+
   private static byte[] read(Path file) {
     try {
       return Files.readAllBytes(file);
