@@ -16,6 +16,7 @@ import org.apache.arrow.vector.VectorSchemaRoot;
 import org.apache.arrow.vector.ipc.ArrowFileReader;
 import org.apache.arrow.vector.ipc.ArrowReader;
 import org.apache.arrow.vector.ipc.ArrowStreamReader;
+import org.apache.arrow.vector.ipc.message.MessageChannelReader;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataInputStream;
 import org.apache.hadoop.fs.FileSystem;
@@ -102,7 +103,10 @@ final class ArrowInput implements Closeable {
     if (Arrays.equals(Arrays.copyOf(magic, FEATHER_1.length), FEATHER_1)) {
       throw new IOException("it is Feather version 1: write it as version 2, which is Arrow IPC");
     }
-    return new ArrowStreamReader(in, allocator, CommonsCompressionFactory.INSTANCE);
+    return new ArrowStreamReader(
+        new MessageChannelReader(new StreamChannel(in, length), allocator),
+        allocator,
+        CommonsCompressionFactory.INSTANCE);
   }
 
   private static BulkgenException broken(Path file, Throwable e) {

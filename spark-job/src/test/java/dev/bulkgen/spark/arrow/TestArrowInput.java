@@ -39,6 +39,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What other writers of Arrow use, and what nobody should. */
 class TestArrowInput {
@@ -123,6 +124,19 @@ class TestArrowInput {
     BulkgenException e = assertThrows(BulkgenException.class, () -> read(file));
     assertEquals(ErrorCode.INPUT_INVALID, e.code());
     assertTrue(e.getMessage().contains("cut" + layout.extension()), e.getMessage());
+  }
+
+  /** Taken for the length of a message, these bytes ask for more memory than there is. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"{\"prompt\":\"ada\"}\n", "\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u00ff\u007f"})
+  void testWhatIsNoArrowTakesNoMemory(String start) throws Exception {
+    Path file = folder.resolve("in.jsonl");
+    Files.write(file, start.getBytes(StandardCharsets.ISO_8859_1));
+    BulkgenException e = assertThrows(BulkgenException.class, () -> read(file));
+    assertEquals(ErrorCode.INPUT_INVALID, e.code());
+    assertTrue(e.getMessage().contains("in.jsonl is no sound Arrow IPC file"), e.getMessage());
+    assertTrue(e.getMessage().contains("are left"), e.getMessage());
   }
 
   /** Every byte may be anything: values may change, and nothing else may happen than an error. */
