@@ -19,8 +19,10 @@ import dev.bulkgen.spark.config.InputFormat;
 import dev.bulkgen.spark.config.InputSettings;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -54,6 +56,12 @@ public final class PromptSource {
           DataTypes.createArrayType(DataTypes.StringType));
   private static final String CORRUPT = "_bulkgen_corrupt";
   private static final String TEXT = "text";
+
+  /** A name that no folder gives: Spark would put the folder's value in place of the line. */
+  private static final String LINE = "_bulkgen_line";
+
+  /** Columns by the names of folders, as {@code day=2026-11-30}. */
+  private static final String FOLDERS = "_bulkgen_folders";
 
   private final SparkSession session;
   private final InputSettings settings;
@@ -154,7 +162,8 @@ public final class PromptSource {
     Column reason =
         when(col(PromptTable.REASON).isNotNull(), col(PromptTable.REASON))
             .when(misfit, lit("a value does not fit its column's type"));
-    return assemble(rows, reason, col("bytes").cast("string"), columns("parsed", schema));
+    return assemble(
+        rows, reason, col("bytes").cast("string"), withFolders("parsed", schema, lines));
   }
 
   /** One request a line; what its body asks is looked at where it is answered. */
@@ -177,7 +186,14 @@ public final class PromptSource {
   }
 
   private Dataset<Row> lines() {
-    return placed(session.read().text(settings.path()), col("value").cast("binary").as("bytes"));
+    StructType line = new StructType().add(LINE, DataTypes.StringType);
+    Dataset<Row> scan = session.read().schema(line).text(settings.path());
+    Column bytes = col(LINE).cast("binary").as("bytes");
+    StructType folders =
+        new StructType(Arrays.copyOfRange(scan.schema().fields(), 1, scan.schema().size()));
+    return folders.isEmpty()
+        ? placed(scan, bytes)
+        : placed(scan, bytes, struct(quoted(folders)).as(FOLDERS));
   }
 
   private BulkgenException noJsonObject(Dataset<Row> lines) {
@@ -215,7 +231,10 @@ public final class PromptSource {
     Dataset<Row> lines = lines().withColumn("blank", expr("length(bytes) = 0"));
     Column reason = ENCODING_PROBLEM.apply(col("bytes"));
     Column text = make_valid_utf8(col("bytes").cast("string"));
-    return assemble(lines, reason, col("bytes").cast("string"), List.of(text.as(TEXT)));
+    StructType schema = new StructType().add(TEXT, DataTypes.StringType);
+    lines = lines.withColumn("parsed", struct(text.as(TEXT)));
+    return assemble(
+        lines, reason, col("bytes").cast("string"), withFolders("parsed", schema, lines));
   }
 
   /** All columns are text: a reader that guesses would turn the id 007 into 7. */
@@ -255,12 +274,12 @@ public final class PromptSource {
   }
 
   /** Adds where each row stands; right above the scan, where the order is still the file's. */
-  private static Dataset<Row> placed(Dataset<Row> scan, Column content) {
-    return scan.select(
-        content,
-        col("_metadata.file_path").as(PromptTable.FILE),
-        col("_metadata.file_block_start").as(PromptTable.BLOCK),
-        monotonically_increasing_id().as(PromptTable.POSITION));
+  private static Dataset<Row> placed(Dataset<Row> scan, Column... content) {
+    List<Column> columns = new ArrayList<>(List.of(content));
+    columns.add(col("_metadata.file_path").as(PromptTable.FILE));
+    columns.add(col("_metadata.file_block_start").as(PromptTable.BLOCK));
+    columns.add(monotonically_increasing_id().as(PromptTable.POSITION));
+    return scan.select(columns.toArray(Column[]::new));
   }
 
   private static Dataset<Row> assemble(
@@ -278,6 +297,25 @@ public final class PromptSource {
     for (String name : schema.fieldNames()) {
       columns.add(col(parent).getField(name).as(name));
     }
+    return columns;
+  }
+
+  /** As Spark's own readers: a folder's value goes before a field of its name, in its place. */
+  private static List<Column> withFolders(String parent, StructType schema, Dataset<Row> lines) {
+    if (!List.of(lines.columns()).contains(FOLDERS)) {
+      return columns(parent, schema);
+    }
+    Map<String, Column> byName = new LinkedHashMap<>();
+    StructType folders = (StructType) lines.schema().apply(FOLDERS).dataType();
+    for (String name : folders.fieldNames()) {
+      byName.put(name.toLowerCase(Locale.ROOT), col(FOLDERS).getField(name).as(name));
+    }
+    List<Column> columns = new ArrayList<>();
+    for (String name : schema.fieldNames()) {
+      Column folder = byName.remove(name.toLowerCase(Locale.ROOT));
+      columns.add(folder == null ? col(parent).getField(name).as(name) : folder);
+    }
+    columns.addAll(byName.values());
     return columns;
   }
 
