@@ -10,7 +10,6 @@ import dev.bulkgen.model.ModelFolder;
 import dev.bulkgen.spark.config.DataSettings;
 import dev.bulkgen.spark.config.ExecutionSettings;
 import dev.bulkgen.spark.config.InputFormat;
-import dev.bulkgen.spark.config.InputSettings;
 import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.LocalPaths;
@@ -57,7 +56,7 @@ final class JobCall {
   }
 
   Ready over(String input) {
-    Function<InputSettings, PromptInput> source =
+    Function<JobSettings, PromptInput> source =
         settings -> PromptInput.files(jobSession(), settings);
     return ready(Map.of(DataSettings.INPUT.name(), qualified(input)), source);
   }
@@ -71,7 +70,7 @@ final class JobCall {
     }
     return ready(
         Map.of(DataSettings.INPUT_FORMAT.name(), Setting.spelling(InputFormat.PARQUET)),
-        settings -> new DataFrameInput(rows, name, settings));
+        settings -> new DataFrameInput(rows, name, settings.input()));
   }
 
   Ready batch(Dataset<Row> rows, long batchId) {
@@ -87,19 +86,19 @@ final class JobCall {
 
   /** Settles what the input is and where the output goes. */
   private Ready ready(
-      Map<String, String> inputSettings, Function<InputSettings, PromptInput> source) {
+      Map<String, String> inputSettings, Function<JobSettings, PromptInput> source) {
     List<String> output = given.get(DataSettings.OUTPUT.name());
     if (output != null) {
       JobSettings settings = settings(inputSettings, qualified(String.join(" ", output)));
-      return new Ready(session, jobSession(), settings, source.apply(settings.input()));
+      return new Ready(session, jobSession(), settings, source.apply(settings));
     }
     String root = qualified(warehouse() + "/" + DEFAULT_FOLDER);
     JobSettings undecided = settings(inputSettings, root);
     String model = ModelFolder.open(modelFolder(undecided)).digest();
-    String rows = source.apply(undecided.input()).digest();
+    String rows = source.apply(undecided).digest();
     String name = undecided.digest(model + rows).substring(0, DIGEST_LETTERS);
     JobSettings settings = settings(inputSettings, root + "/" + name);
-    return new Ready(session, jobSession(), settings, source.apply(settings.input()));
+    return new Ready(session, jobSession(), settings, source.apply(settings));
   }
 
   private String warehouse() {

@@ -70,7 +70,7 @@ public final class BulkJob {
   private static PromptInput input(SparkSession session, JobSettings settings) {
     InputSettings input = settings.input();
     if (input.table().isEmpty()) {
-      return PromptInput.files(session, input);
+      return PromptInput.files(session, settings);
     }
     if (settings.run().mode() == RunSettings.Mode.DRY_RUN) {
       throw BulkgenException.of(

@@ -67,6 +67,43 @@ final class InputFiles {
     return new InputFiles(path, files);
   }
 
+  /**
+   * Results among the files of an input would be taken for prompts by the next run.
+   *
+   * @throws BulkgenException SETTING_INVALID if the output is the input, or a folder in it that
+   *     {@link #find} looks into
+   */
+  static void refuseOutputInside(String input, String output, Configuration configuration) {
+    Path root;
+    Path folder;
+    try {
+      root = qualified(input, configuration);
+      folder = qualified(output, configuration);
+    } catch (IOException | IllegalArgumentException e) {
+      // Whoever opens them says what is wrong.
+      return;
+    }
+    String where = folder.equals(root) ? "is its input" : "lies in its input " + root;
+    for (; folder != null; folder = folder.getParent()) {
+      if (folder.equals(root)) {
+        throw BulkgenException.of(
+            ErrorCode.SETTING_INVALID, "output %s %s: name another folder", output, where);
+      }
+      if (isHidden(folder.getName())) {
+        return;
+      }
+    }
+  }
+
+  private static Path qualified(String path, Configuration configuration) throws IOException {
+    Path named = new Path(path);
+    return named.getFileSystem(configuration).makeQualified(named);
+  }
+
+  private static boolean isHidden(String name) {
+    return name.startsWith(".") || (name.startsWith("_") && !name.contains("="));
+  }
+
   private static void add(
       FileSystem system, FileStatus entry, String below, SortedMap<String, FileStatus> files)
       throws IOException {
@@ -76,8 +113,7 @@ final class InputFiles {
     }
     for (FileStatus child : system.listStatus(entry.getPath())) {
       String name = child.getPath().getName();
-      boolean hidden = name.startsWith(".") || (name.startsWith("_") && !name.contains("="));
-      if (!hidden) {
+      if (!isHidden(name)) {
         add(system, child, below.isEmpty() ? name : below + "/" + name, files);
       }
     }

@@ -1,7 +1,7 @@
 package dev.bulkgen.spark.source;
 
 import dev.bulkgen.error.BulkgenException;
-import dev.bulkgen.spark.config.InputSettings;
+import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.storage.Storage;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.StructType;
@@ -31,10 +31,14 @@ public interface PromptInput {
   /**
    * The files that the settings name.
    *
-   * @throws BulkgenException as {@link PromptSource#open}
+   * @throws BulkgenException as {@link PromptSource#open}; SETTING_INVALID for an output in them
    */
-  static PromptInput files(SparkSession session, InputSettings settings) {
-    return new Files(PromptSource.open(session, settings));
+  static PromptInput files(SparkSession session, JobSettings settings) {
+    InputFiles.refuseOutputInside(
+        settings.input().path(),
+        settings.output().path(),
+        session.sparkContext().hadoopConfiguration());
+    return new Files(PromptSource.open(session, settings.input()));
   }
 
   /** Files are read where they lie. */

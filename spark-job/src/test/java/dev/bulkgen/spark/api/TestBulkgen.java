@@ -235,6 +235,14 @@ class TestBulkgen {
   }
 
   @Test
+  void testAnOutputInItsInputIsRefused() {
+    BulkgenException e =
+        assertThrows(BulkgenException.class, () -> there().generate(folder.toString()));
+    assertTrue(e.getMessage().contains("out put lies in its input"), e.getMessage());
+    assertFalse(Files.exists(output));
+  }
+
+  @Test
   void testNoRowsAndNoColumnAreRefusedAndLeaveNothing() {
     assertEquals(
         ErrorCode.INPUT_INVALID,

@@ -185,6 +185,33 @@ class TestGenerateJob {
     assertEquals(ErrorCode.SETTINGS_CHANGED, refused(job(moved)));
   }
 
+  /** With the results among its files, an input could never be resumed. */
+  @ParameterizedTest
+  @CsvSource({"in", "in/out", "in/deep/out", "in/x/../out"})
+  void testAnOutputInItsInputIsRefused(String where) throws Exception {
+    Path input = Files.createDirectories(folder.resolve("in"));
+    JobRun.prompts(input.resolve("a.jsonl"), 2);
+    output = folder.resolve(where);
+    BulkgenException e = assertThrows(BulkgenException.class, () -> job(input).run());
+    assertEquals(ErrorCode.SETTING_INVALID, e.code());
+    assertTrue(e.getMessage().contains(": name another folder"), e.getMessage());
+    assertEquals(
+        ErrorCode.SETTING_INVALID,
+        refused(job(input).scoring().with("completion-column", "answer")));
+    assertEquals(List.of("a.jsonl"), List.of(input.toFile().list()));
+  }
+
+  /** Neither Spark nor we look into hidden folders. */
+  @ParameterizedTest
+  @CsvSource({"in/_out", "in next"})
+  void testAnOutputBesideTheFilesIsResumed(String where) throws Exception {
+    Path input = Files.createDirectories(folder.resolve("in"));
+    JobRun.prompts(input.resolve("a.jsonl"), 2);
+    output = folder.resolve(where);
+    job(input).run();
+    assertEquals(1, job(input).run().reusedUnits());
+  }
+
   private static byte[] read(Path file) {
     try {
       return Files.readAllBytes(file);
