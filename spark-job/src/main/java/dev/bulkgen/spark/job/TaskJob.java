@@ -17,9 +17,11 @@ import scala.runtime.BoxedUnit;
 /** One of Spark's jobs, a task a partition, that can be ended before all of them are done. */
 final class TaskJob {
   private static final AtomicLong JOBS = new AtomicLong();
+  private static final String DESCRIPTION = "spark.job.description";
+  private static final String INTERRUPTS_TASKS = "spark.job.interruptOnCancel";
 
   private final JavaSparkContext spark;
-  private final String group;
+  private final String tag;
   private volatile BulkgenException error;
   private volatile boolean stopped;
 
@@ -28,8 +30,8 @@ final class TaskJob {
    */
   TaskJob(JavaSparkContext spark, String name) {
     this.spark = spark;
-    // Jobs of one group are stopped together.
-    this.group = name + "-" + JOBS.incrementAndGet();
+    // A tag of our own: the group is the caller's, who cancels by it, as a stream does.
+    this.tag = name + "-" + JOBS.incrementAndGet();
   }
 
   /**
@@ -46,7 +48,11 @@ final class TaskJob {
       Consumer<R> done) {
     List<Object> partitions =
         IntStream.range(0, tasks.getNumPartitions()).<Object>mapToObj(i -> i).toList();
-    spark.setJobGroup(group, description, true);
+    String describedBefore = spark.getLocalProperty(DESCRIPTION);
+    String interruptsBefore = spark.getLocalProperty(INTERRUPTS_TASKS);
+    spark.setLocalProperty(DESCRIPTION, description);
+    spark.setLocalProperty(INTERRUPTS_TASKS, "true");
+    spark.addJobTag(tag);
     try {
       spark
           .sc()
@@ -62,7 +68,9 @@ final class TaskJob {
         throw SparkFailure.cause(e);
       }
     } finally {
-      spark.clearJobGroup();
+      spark.removeJobTag(tag);
+      spark.setLocalProperty(INTERRUPTS_TASKS, interruptsBefore);
+      spark.setLocalProperty(DESCRIPTION, describedBefore);
     }
     if (error != null) {
       throw error;
@@ -73,7 +81,7 @@ final class TaskJob {
   void stop() {
     if (!stopped) {
       stopped = true;
-      spark.cancelJobGroup(group);
+      spark.cancelJobsWithTag(tag);
     }
   }
 

@@ -10,12 +10,14 @@ import dev.bulkgen.spark.Sessions;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.TaskKilledException;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -141,5 +143,37 @@ class TestTaskJob {
     assertEquals(1, ended.getCount());
     hanging.stop();
     assertTrue(ended.await(1, TimeUnit.MINUTES));
+  }
+
+  @Test
+  void testTheCallersGroupCancelsTheJobAndStaysTheCallers() throws Exception {
+    CompletableFuture<BulkgenException> failure = new CompletableFuture<>();
+    CompletableFuture<List<String>> after = new CompletableFuture<>();
+    HANGING.drainPermits();
+    Thread caller =
+        new Thread(
+            () -> {
+              SPARK.setJobGroup("mine", "my description", false);
+              SPARK.addJobTag("my-tag");
+              failure.complete(failure(null, number -> {}));
+              after.complete(properties());
+            });
+    caller.start();
+    assertTrue(HANGING.tryAcquire(1, TimeUnit.MINUTES));
+    SPARK.cancelJobGroup("mine");
+    String message = failure.get(1, TimeUnit.MINUTES).getMessage();
+    assertTrue(message.contains("cancelled"), message);
+    assertEquals(
+        List.of("mine", "my description", "false", "my-tag"), after.get(1, TimeUnit.MINUTES));
+  }
+
+  private static List<String> properties() {
+    return Stream.of(
+            "spark.jobGroup.id",
+            "spark.job.description",
+            "spark.job.interruptOnCancel",
+            "spark.job.tags")
+        .map(SPARK::getLocalProperty)
+        .toList();
   }
 }
