@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import org.apache.spark.SparkException;
 import org.apache.spark.api.java.function.VoidFunction2;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
@@ -221,19 +222,37 @@ public final class Bulkgen {
    *
    * @throws BulkgenException SETTING_INVALID without an output folder; SETTINGS_CHANGED if the
    *     folder of the batch was made of other rows, as after a lost checkpoint
+   * @throws InterruptedException if the query was stopped; SparkException if its job group was
+   *     cancelled
    */
-  public void generateBatch(Dataset<Row> rows, long batchId) {
+  public void generateBatch(Dataset<Row> rows, long batchId)
+      throws InterruptedException, SparkException {
     runBatch(TaskType.GENERATE, rows, batchId);
   }
 
   /** One micro-batch, as {@link #foreachBatch(TaskType)} scores it. */
-  public void scoreBatch(Dataset<Row> rows, long batchId) {
+  public void scoreBatch(Dataset<Row> rows, long batchId)
+      throws InterruptedException, SparkException {
     runBatch(TaskType.SCORE, rows, batchId);
   }
 
-  private void runBatch(TaskType task, Dataset<Row> rows, long batchId) {
-    if (!rows.isEmpty()) {
+  private void runBatch(TaskType task, Dataset<Row> rows, long batchId)
+      throws InterruptedException, SparkException {
+    if (rows.isEmpty()) {
+      return;
+    }
+    try {
       call(task).batch(rows, batchId).run();
+    } catch (BulkgenException e) {
+      // Spark tells a stopped query from a failed one by these as they are, not as causes of ours.
+      if (e.getCause() instanceof InterruptedException stopped) {
+        throw stopped;
+      }
+      if (e.getCause() instanceof SparkException cancelled
+          && "SPARK_JOB_CANCELLED".equals(cancelled.getCondition())) {
+        throw cancelled;
+      }
+      throw e;
     }
   }
 

@@ -85,9 +85,24 @@ public final class BulkJob {
 
   /**
    * @return the report; none for a dry run
-   * @throws BulkgenException for what stops the job; what was committed before stays
+   * @throws BulkgenException for what stops the job; what was committed before stays. If the thread
+   *     was interrupted, the cause is an InterruptedException, and the thread's flag is set
    */
   public Optional<JobReport> run() {
+    try {
+      return lookAndRun();
+    } catch (Exception e) {
+      // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
+      if (SparkFailure.isInterrupt(e)) {
+        // Not before: file systems fail in a thread with the flag, and the lock would stay.
+        Thread.currentThread().interrupt();
+        throw SparkFailure.cause(e);
+      }
+      throw e;
+    }
+  }
+
+  private Optional<JobReport> lookAndRun() {
     SparkContext spark = session.sparkContext();
     Path model = ModelCache.folderOf(settings, spark.hadoopConfiguration());
     String modelDigest = ModelFolder.open(model).digest();
@@ -97,7 +112,6 @@ public final class BulkJob {
       dryRun(PromptSource.open(session, settings.input()), model);
       return Optional.empty();
     }
-    LocalDateTime now = LocalDateTime.now().truncatedTo(ChronoUnit.SECONDS);
     EngineSpec engine = EngineSpec.of(settings.values(), spark.master(), modelDigest);
     try (Ledger ledger =
         Ledger.open(
@@ -105,35 +119,56 @@ public final class BulkJob {
             settings.run().resume(),
             spark.hadoopConfiguration(),
             notice -> console.err().println("bulkgen: " + notice))) {
-      Optional<PromptTable> fresh =
-          ledger.isBegun() ? Optional.empty() : Optional.of(input.freeze(ledger.storage()));
-      String inputDigest = fresh.map(PromptTable::digest).orElseGet(input::digest);
-      FrozenSettings asked =
-          new FrozenSettings(settings.task(), settings.rowValues(), modelDigest, inputDigest, now);
-      Optional<FrozenSettings> earlier = ledger.earlierRun(asked);
-      FrozenSettings frozen = earlier.orElse(asked);
-      StageResources resources = new StageResources(spark, settings.run().gpuSlots());
-      EngineBoard board = new EngineOpener(spark, resources, console).open(engine);
-      PlanFolder folder = new PlanFolder(ledger.storage(), ledger.planFolder());
-      // A plan of a run that was killed before it began says nothing of its settings.
-      UnitPlan plan =
-          earlier
-              .flatMap(known -> folder.read())
-              .orElseGet(
-                  () -> freeze(folder, fresh.orElseGet(() -> input.freeze(ledger.storage()))));
-      input.release(ledger.storage());
-      ShardIdentity identity =
-          new ShardIdentity(plan.digest(), settings.digest(modelDigest), ShardFormat.of(settings));
-      TaskSettings task =
-          TaskSettings.of(
-              settings, plan, folder.path().toString(), identity, engine, frozen.begun());
-      ledger.begin(frozen);
-      return Optional.of(
-          new UnitRunner(session, settings, console, ledger, plan, task, board, resources).run());
+      return Optional.of(run(ledger, input, modelDigest, engine));
     } finally {
       // On a driver alone: executors keep theirs for the next job.
       EngineHolder.close(engine);
     }
+  }
+
+  /** The lock is given back after this, when no task of a job that failed writes any more. */
+  private JobReport run(Ledger ledger, PromptInput input, String modelDigest, EngineSpec engine) {
+    OwnJobs jobs = OwnJobs.named(session.sparkContext(), "bulkgen");
+    jobs.begin();
+    try {
+      return planAndRun(ledger, input, modelDigest, engine);
+    } catch (Exception e) {
+      jobs.cancel();
+      if (jobs.awaitEnd(false) && !SparkFailure.isInterrupt(e)) {
+        throw SparkFailure.interrupt(e);
+      }
+      throw e;
+    } finally {
+      jobs.end();
+    }
+  }
+
+  private JobReport planAndRun(
+      Ledger ledger, PromptInput input, String modelDigest, EngineSpec engine) {
+    SparkContext spark = session.sparkContext();
+    LocalDateTime now = LocalDateTime.now().truncatedTo(ChronoUnit.SECONDS);
+    Optional<PromptTable> fresh =
+        ledger.isBegun() ? Optional.empty() : Optional.of(input.freeze(ledger.storage()));
+    String inputDigest = fresh.map(PromptTable::digest).orElseGet(input::digest);
+    FrozenSettings asked =
+        new FrozenSettings(settings.task(), settings.rowValues(), modelDigest, inputDigest, now);
+    Optional<FrozenSettings> earlier = ledger.earlierRun(asked);
+    FrozenSettings frozen = earlier.orElse(asked);
+    StageResources resources = new StageResources(spark, settings.run().gpuSlots());
+    EngineBoard board = new EngineOpener(spark, resources, console).open(engine);
+    PlanFolder folder = new PlanFolder(ledger.storage(), ledger.planFolder());
+    // A plan of a run that was killed before it began says nothing of its settings.
+    UnitPlan plan =
+        earlier
+            .flatMap(known -> folder.read())
+            .orElseGet(() -> freeze(folder, fresh.orElseGet(() -> input.freeze(ledger.storage()))));
+    input.release(ledger.storage());
+    ShardIdentity identity =
+        new ShardIdentity(plan.digest(), settings.digest(modelDigest), ShardFormat.of(settings));
+    TaskSettings task =
+        TaskSettings.of(settings, plan, folder.path().toString(), identity, engine, frozen.begun());
+    ledger.begin(frozen);
+    return new UnitRunner(session, settings, console, ledger, plan, task, board, resources).run();
   }
 
   private void checkColumns(PromptInput input, Path model) {

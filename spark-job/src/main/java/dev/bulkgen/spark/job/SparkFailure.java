@@ -14,6 +14,26 @@ final class SparkFailure {
         return known;
       }
     }
+    if (isInterrupt(e)) {
+      return interrupt(e);
+    }
     return new BulkgenException(ErrorCode.INTERNAL, "the Spark job failed: " + e.getMessage(), e);
+  }
+
+  /** Whether the driver's thread was interrupted; what tasks throw lies deeper. */
+  static boolean isInterrupt(Exception e) {
+    return e instanceof InterruptedException || e.getCause() instanceof InterruptedException;
+  }
+
+  /** Its cause is an InterruptedException, by which streams tell that they were stopped. */
+  static BulkgenException interrupt(Exception e) {
+    Throwable cause = e;
+    if (!isInterrupt(e)) {
+      cause = new InterruptedException("while a Spark job ended").initCause(e);
+    }
+    return new BulkgenException(
+        ErrorCode.INTERNAL,
+        "interrupted; finished units are kept, and the same call again runs the rest",
+        cause);
   }
 }

@@ -2,7 +2,6 @@ package dev.bulkgen.spark.job;
 
 import dev.bulkgen.error.BulkgenException;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
@@ -16,12 +15,11 @@ import scala.runtime.BoxedUnit;
 
 /** One of Spark's jobs, a task a partition, that can be ended before all of them are done. */
 final class TaskJob {
-  private static final AtomicLong JOBS = new AtomicLong();
   private static final String DESCRIPTION = "spark.job.description";
   private static final String INTERRUPTS_TASKS = "spark.job.interruptOnCancel";
 
   private final JavaSparkContext spark;
-  private final String tag;
+  private final OwnJobs jobs;
   private volatile BulkgenException error;
   private volatile boolean stopped;
 
@@ -30,16 +28,16 @@ final class TaskJob {
    */
   TaskJob(JavaSparkContext spark, String name) {
     this.spark = spark;
-    // A tag of our own: the group is the caller's, who cancels by it, as a stream does.
-    this.tag = name + "-" + JOBS.incrementAndGet();
+    this.jobs = OwnJobs.named(spark.sc(), name);
   }
 
   /**
-   * Returns when all tasks are done, or the job was stopped. The first error that is a result, or
-   * that {@code done} throws, stops it.
+   * Returns when all tasks are done, or have ended because the job was stopped. The first error
+   * that is a result, or that {@code done} throws, stops it.
    *
    * @param done called by Spark's scheduler on the driver, once a task that ended well
-   * @throws BulkgenException that error, or what a task threw in all its attempts
+   * @throws BulkgenException that error, or what a task threw in all its attempts; caused by an
+   *     InterruptedException, with the thread's flag clear, if the thread was interrupted
    */
   <T, R> void run(
       String description,
@@ -52,7 +50,7 @@ final class TaskJob {
     String interruptsBefore = spark.getLocalProperty(INTERRUPTS_TASKS);
     spark.setLocalProperty(DESCRIPTION, description);
     spark.setLocalProperty(INTERRUPTS_TASKS, "true");
-    spark.addJobTag(tag);
+    jobs.begin();
     try {
       spark
           .sc()
@@ -64,11 +62,19 @@ final class TaskJob {
               ClassTag$.MODULE$.<TaskOutcome<R>>apply(TaskOutcome.class));
     } catch (Exception e) {
       // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
-      if (!stopped) {
+      boolean interrupted = SparkFailure.isInterrupt(e);
+      if (interrupted) {
+        jobs.cancel();
+      }
+      // Whoever holds the output's lock gives it back after this.
+      if (jobs.awaitEnd(interrupted) && !interrupted) {
+        throw SparkFailure.interrupt(e);
+      }
+      if (interrupted || !stopped) {
         throw SparkFailure.cause(e);
       }
     } finally {
-      spark.removeJobTag(tag);
+      jobs.end();
       spark.setLocalProperty(INTERRUPTS_TASKS, interruptsBefore);
       spark.setLocalProperty(DESCRIPTION, describedBefore);
     }
@@ -81,7 +87,7 @@ final class TaskJob {
   void stop() {
     if (!stopped) {
       stopped = true;
-      spark.cancelJobsWithTag(tag);
+      jobs.cancel();
     }
   }
 

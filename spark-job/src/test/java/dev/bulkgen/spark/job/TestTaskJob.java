@@ -1,6 +1,7 @@
 package dev.bulkgen.spark.job;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -15,6 +16,8 @@ import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -165,6 +168,54 @@ class TestTaskJob {
     assertTrue(message.contains("cancelled"), message);
     assertEquals(
         List.of("mine", "my description", "false", "my-tag"), after.get(1, TimeUnit.MINUTES));
+  }
+
+  /** It goes on for a while after it was killed, and ends the wait that is its last act. */
+  private static final class SlowToEnd
+      extends AbstractFunction2<TaskContext, Iterator<Integer>, TaskOutcome<Integer>>
+      implements Serializable {
+    private static final long serialVersionUID = 1L;
+    private static final AtomicBoolean ENDED = new AtomicBoolean();
+
+    @Override
+    public TaskOutcome<Integer> apply(TaskContext context, Iterator<Integer> numbers) {
+      HANGING.release();
+      try {
+        new CountDownLatch(1).await();
+      } catch (InterruptedException e) {
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(500));
+      }
+      ENDED.set(true);
+      throw new TaskKilledException("as it should be");
+    }
+  }
+
+  @Test
+  void testAnInterruptedJobReturnsWhenItsTasksHaveEnded() throws Exception {
+    CompletableFuture<Boolean> ended = new CompletableFuture<>();
+    CompletableFuture<BulkgenException> failure = new CompletableFuture<>();
+    HANGING.drainPermits();
+    Thread caller =
+        new Thread(
+            () -> {
+              failure.complete(
+                  assertThrows(
+                      BulkgenException.class,
+                      () ->
+                          new TaskJob(SPARK, "test")
+                              .run(
+                                  "test",
+                                  SPARK.parallelize(List.of(0), 1),
+                                  new SlowToEnd(),
+                                  number -> {})));
+              ended.complete(SlowToEnd.ENDED.get());
+            });
+    caller.start();
+    assertTrue(HANGING.tryAcquire(1, TimeUnit.MINUTES));
+    caller.interrupt();
+    assertTrue(ended.get(1, TimeUnit.MINUTES), "a task goes on");
+    assertTrue(failure.get().getMessage().startsWith("interrupted"), failure.get().getMessage());
+    assertInstanceOf(InterruptedException.class, failure.get().getCause());
   }
 
   private static List<String> properties() {
