@@ -35,6 +35,7 @@ import org.apache.logging.log4j.LogManager;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.datasources.DataSource;
 import scala.jdk.javaapi.CollectionConverters;
 
 /**
@@ -172,7 +173,11 @@ final class JobCall {
     }
 
     Dataset<Row> read() {
-      return caller.read().format(ShardFormat.of(settings).sparkFormat()).load(run().output());
+      return caller
+          .read()
+          .format(ShardFormat.of(settings).sparkFormat())
+          .option(DataSource.GLOB_PATHS_KEY(), false)
+          .load(run().output());
     }
   }
 }

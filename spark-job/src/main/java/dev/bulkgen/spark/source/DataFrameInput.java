@@ -18,6 +18,7 @@ import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.datasources.DataSource;
 import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
@@ -124,8 +125,10 @@ public final class DataFrameInput implements PromptInput {
           e);
     }
     PromptTable table = PromptSource.open(session, settings);
-    String digest = digest(session.read().parquet(folder.toString()), name);
-    return new PromptTable(table.rows(), table.inputSchema(), table.format(), digest);
+    Dataset<Row> written =
+        session.read().option(DataSource.GLOB_PATHS_KEY(), false).parquet(folder.toString());
+    return new PromptTable(
+        table.rows(), table.inputSchema(), table.format(), digest(written, name));
   }
 
   @Override

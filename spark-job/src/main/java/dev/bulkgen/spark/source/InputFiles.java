@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -32,6 +33,8 @@ final class InputFiles {
           Map.entry("txt", "text"),
           Map.entry("text", "text"));
   private static final Set<String> COMPRESSIONS = Set.of("gz", "bz2", "zst", "lz4", "snappy");
+
+  private static final Pattern PATTERN = Pattern.compile("[\\[\\]{}*?\\\\]");
 
   private final String path;
   private final SortedMap<String, FileStatus> files;
@@ -151,6 +154,12 @@ final class InputFiles {
     String[] parts = name.toLowerCase(Locale.ROOT).split("\\.");
     int last = parts.length - 1;
     return last > 1 && COMPRESSIONS.contains(parts[last]) ? parts[last - 1] : parts[last];
+  }
+
+  /** Whether Hadoop could take one of the paths for a pattern. */
+  boolean havePatterns() {
+    return files.values().stream()
+        .anyMatch(file -> PATTERN.matcher(file.getPath().toString()).find());
   }
 
   /** Folders below the input count, since they may be partitions; where it lies does not. */

@@ -29,11 +29,13 @@ import java.util.Map;
 import java.util.Set;
 import org.apache.spark.SparkThrowable;
 import org.apache.spark.sql.Column;
+import org.apache.spark.sql.DataFrameReader;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.api.java.UDF1;
+import org.apache.spark.sql.execution.datasources.DataSource;
 import org.apache.spark.sql.expressions.UserDefinedFunction;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructField;
@@ -98,8 +100,8 @@ public final class PromptSource {
           case "csv" -> csv();
           case "text" -> textLines();
           case "openai-batch" -> requests();
-          case "arrow" -> records(session.read().format(ArrowIpcFormat.NAME).load(settings.path()));
-          default -> records(session.read().parquet(settings.path()));
+          case "arrow" -> records(reader().format(ArrowIpcFormat.NAME).load(settings.path()));
+          default -> records(reader().parquet(settings.path()));
         };
     StructType inputSchema = (StructType) rows.schema().apply(PromptTable.ROW).dataType();
     refuseAmbiguousNames(inputSchema);
@@ -187,7 +189,7 @@ public final class PromptSource {
 
   private Dataset<Row> lines() {
     StructType line = new StructType().add(LINE, DataTypes.StringType);
-    Dataset<Row> scan = session.read().schema(line).text(settings.path());
+    Dataset<Row> scan = reader().schema(line).text(settings.path());
     Column bytes = col(LINE).cast("binary").as("bytes");
     StructType folders =
         new StructType(Arrays.copyOfRange(scan.schema().fields(), 1, scan.schema().size()));
@@ -239,7 +241,9 @@ public final class PromptSource {
 
   /** All columns are text: a reader that guesses would turn the id 007 into 7. */
   private Dataset<Row> csv() {
-    StructType header = csvReader().load(settings.path()).schema();
+    // Spark looks for headers of several lines by Hadoop's patterns, whatever it is told.
+    StructType header =
+        csvReader().option("multiLine", !files.havePatterns()).load(settings.path()).schema();
     StructType schema = header.add(CORRUPT, DataTypes.StringType);
     Dataset<Row> records =
         csvReader()
@@ -254,9 +258,13 @@ public final class PromptSource {
     return assemble(rows, reason, corrupt, columns("record", header));
   }
 
-  private org.apache.spark.sql.DataFrameReader csvReader() {
-    return session
-        .read()
+  /** The files were found by the path as it is spelled, so that brackets are no pattern. */
+  private DataFrameReader reader() {
+    return session.read().option(DataSource.GLOB_PATHS_KEY(), false);
+  }
+
+  private DataFrameReader csvReader() {
+    return reader()
         .format("csv")
         .option("header", "true")
         .option("multiLine", "true")

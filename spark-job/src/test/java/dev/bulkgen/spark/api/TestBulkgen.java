@@ -235,6 +235,16 @@ class TestBulkgen {
   }
 
   @Test
+  void testPathsAreNoPatterns() throws Exception {
+    output = folder.resolve("out[1]{2}");
+    assertEquals(ROWS, there().generate(rows).count());
+    Path input = Files.move(file, folder.resolve("in[1].jsonl"));
+    output = folder.resolve("out*");
+    assertEquals(ROWS, there().generate(input.toString()).count());
+    assertEquals(3, there().run(input.toString()).report().reusedUnits());
+  }
+
+  @Test
   void testAnOutputInItsInputIsRefused() {
     BulkgenException e =
         assertThrows(BulkgenException.class, () -> there().generate(folder.toString()));

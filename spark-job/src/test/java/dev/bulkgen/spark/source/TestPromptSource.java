@@ -13,6 +13,8 @@ import java.util.Map;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class TestPromptSource {
   private static final SparkSession SPARK = Sessions.shared();
@@ -79,5 +81,20 @@ class TestPromptSource {
     assertEquals(
         List.of("{\"text\":\"ada 11\",\"day\":1}", "{\"text\":\"ben 12\",\"day\":2}"),
         rows(open(folder.resolve("in"))));
+  }
+
+  /** As patterns they would name the file beside them, or none. */
+  @ParameterizedTest
+  @ValueSource(strings = {"p[1]", "{p1}", "p*", "p?"})
+  void testPathsAreNoPatterns(String name) throws Exception {
+    write("p1.jsonl", "{\"prompt\":\"other\"}");
+    List<String> expected = List.of("{\"prompt\":\"ada\"}");
+    assertEquals(expected, rows(open(write(name + ".jsonl", expected.get(0)))));
+    assertEquals(expected, rows(open(write(name + ".csv", "prompt", "ada"))));
+    for (String format : List.of("parquet", "arrow-ipc")) {
+      Path copy = folder.resolve(name + "-" + format);
+      SPARK.sql("select 'ada' prompt").write().format(format).save(copy.toString());
+      assertEquals(expected, rows(open(copy)));
+    }
   }
 }
