@@ -38,10 +38,7 @@ import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.execution.datasources.DataSource;
 import scala.jdk.javaapi.CollectionConverters;
 
-/**
- * A call of the library as a job. The job runs in a session of its own with Spark's defaults: what
- * the caller's session is set to, such as its time zone, must not change the keys of rows (P1).
- */
+/** A call of the library as a job. */
 final class JobCall {
   private static final String DEFAULT_FOLDER = "bulkgen";
   private static final int DIGEST_LETTERS = 32;
@@ -57,8 +54,7 @@ final class JobCall {
   }
 
   Ready over(String input) {
-    Function<JobSettings, PromptInput> source =
-        settings -> PromptInput.files(jobSession(), settings);
+    Function<JobSettings, PromptInput> source = settings -> PromptInput.files(session, settings);
     return ready(Map.of(DataSettings.INPUT.name(), qualified(input)), source);
   }
 
@@ -91,7 +87,7 @@ final class JobCall {
     List<String> output = given.get(DataSettings.OUTPUT.name());
     if (output != null) {
       JobSettings settings = settings(inputSettings, qualified(String.join(" ", output)));
-      return new Ready(session, jobSession(), settings, source.apply(settings));
+      return new Ready(session, settings, source.apply(settings));
     }
     String root = qualified(warehouse() + "/" + DEFAULT_FOLDER);
     JobSettings undecided = settings(inputSettings, root);
@@ -99,7 +95,7 @@ final class JobCall {
     String rows = source.apply(undecided).digest();
     String name = undecided.digest(model + rows).substring(0, DIGEST_LETTERS);
     JobSettings settings = settings(inputSettings, root + "/" + name);
-    return new Ready(session, jobSession(), settings, source.apply(settings));
+    return new Ready(session, settings, source.apply(settings));
   }
 
   private String warehouse() {
@@ -139,12 +135,6 @@ final class JobCall {
     return JobSettingsReader.reader().parseSpelled(model, "settings").orElse(settings);
   }
 
-  private SparkSession jobSession() {
-    SparkSession own = session.newSession();
-    own.conf().set("spark.sql.session.timeZone", "UTC");
-    return own;
-  }
-
   /** The path as it is the same in every process. */
   private String qualified(String path) {
     Configuration configuration = session.sparkContext().hadoopConfiguration();
@@ -162,11 +152,11 @@ final class JobCall {
    *
    * @param caller whose session the results are read in
    */
-  record Ready(SparkSession caller, SparkSession own, JobSettings settings, PromptInput input) {
+  record Ready(SparkSession caller, JobSettings settings, PromptInput input) {
 
     FinishedJob run() {
       JobConsole console = JobConsole.log(LogManager.getLogger(Bulkgen.class));
-      JobReport report = new BulkJob(own, settings, console, () -> input).run().orElseThrow();
+      JobReport report = new BulkJob(caller, settings, console, () -> input).run().orElseThrow();
       console.out().print(report.render());
       report.requireDone(settings.run().maxErrorRate());
       return new FinishedJob(settings.output().path(), report);

@@ -21,6 +21,7 @@ import dev.bulkgen.spark.sink.ShardIdentity;
 import dev.bulkgen.spark.source.Columns;
 import dev.bulkgen.spark.source.CompletionReader;
 import dev.bulkgen.spark.source.DataFrameInput;
+import dev.bulkgen.spark.source.OwnSession;
 import dev.bulkgen.spark.source.PromptInput;
 import dev.bulkgen.spark.source.PromptReader;
 import dev.bulkgen.spark.source.PromptSource;
@@ -61,7 +62,7 @@ public final class BulkJob {
       JobSettings settings,
       JobConsole console,
       Supplier<PromptInput> source) {
-    this.session = session;
+    this.session = OwnSession.of(session);
     this.settings = settings;
     this.console = console;
     this.source = source;
@@ -168,7 +169,9 @@ public final class BulkJob {
     TaskSettings task =
         TaskSettings.of(settings, plan, folder.path().toString(), identity, engine, frozen.begun());
     ledger.begin(frozen);
-    return new UnitRunner(session, settings, console, ledger, plan, task, board, resources).run();
+    UnitRunner units =
+        new UnitRunner(session, settings, console, ledger, plan, task, board, resources);
+    return OwnSession.within(session, units::run);
   }
 
   private void checkColumns(PromptInput input, Path model) {
@@ -222,7 +225,8 @@ public final class BulkJob {
   }
 
   private UnitPlan freeze(PlanFolder folder, PromptTable table) {
-    return folder.freeze(UnitPlanner.measure(session, settings, table));
+    return OwnSession.within(
+        session, () -> folder.freeze(UnitPlanner.measure(session, settings, table)));
   }
 
   private void dryRun(PromptTable table, Path model) {

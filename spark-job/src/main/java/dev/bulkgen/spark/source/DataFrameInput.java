@@ -114,7 +114,6 @@ public final class DataFrameInput implements PromptInput {
   public PromptTable freeze(Storage storage) {
     Path folder = new Path(settings.path());
     storage.delete(folder);
-    SparkSession session = rows.sparkSession();
     try {
       rows.write().option("compression", "zstd").parquet(folder.toString());
     } catch (Exception e) {
@@ -124,9 +123,10 @@ public final class DataFrameInput implements PromptInput {
           "the input's rows cannot be written to " + folder + ": " + e.getMessage(),
           e);
     }
-    PromptTable table = PromptSource.open(session, settings);
+    PromptTable table = PromptSource.open(rows.sparkSession(), settings);
+    SparkSession own = table.rows().sparkSession();
     Dataset<Row> written =
-        session.read().option(DataSource.GLOB_PATHS_KEY(), false).parquet(folder.toString());
+        own.read().option(DataSource.GLOB_PATHS_KEY(), false).parquet(folder.toString());
     return new PromptTable(
         table.rows(), table.inputSchema(), table.format(), digest(written, name));
   }

@@ -42,8 +42,8 @@ import org.apache.spark.sql.types.StructField;
 import org.apache.spark.sql.types.StructType;
 
 /**
- * Opens an input as a {@link PromptTable}. A row that cannot be read stays a row, with the reason;
- * only an input that is wrong as a whole is an error.
+ * Opens an input as a {@link PromptTable}, in an {@link OwnSession}. A row that cannot be read
+ * stays a row, with the reason; only an input that is wrong as a whole is an error.
  */
 public final class PromptSource {
   private static final UserDefinedFunction LINE_PROBLEM =
@@ -71,7 +71,7 @@ public final class PromptSource {
   private final String format;
 
   private PromptSource(SparkSession session, InputSettings settings) {
-    this.session = session;
+    this.session = OwnSession.of(session);
     this.settings = settings;
     this.files = InputFiles.find(settings.path(), session.sparkContext().hadoopConfiguration());
     this.format =

@@ -197,6 +197,38 @@ class TestBulkgen {
     assertEquals(1, Bulkgen.on(elsewhere).set(settings()).run(same).report().reusedUnits());
   }
 
+  @Test
+  void testSessionChangesNoKey() {
+    SparkSession elsewhere = SPARK.newSession();
+    Map.of(
+            "spark.sql.session.timeZone", "Asia/Tokyo",
+            "spark.sql.ansi.enabled", "false",
+            "spark.sql.legacy.timeParserPolicy", "LEGACY",
+            "spark.sql.datetime.java8API.enabled", "true",
+            "spark.sql.binaryOutputStyle", "HEX")
+        .forEach(elsewhere.conf()::set);
+    assertEquals(drawn(SPARK, "here"), drawn(elsewhere, "there"));
+  }
+
+  /** By timestamps as ids, but for a row without one, which has the key of its content. */
+  private Map<String, String> drawn(SparkSession session, String place) {
+    Dataset<Row> timed =
+        session
+            .read()
+            .json(file.toString())
+            .withColumn("at", expr("timestamp_seconds(nullif(cast(substr(id, 2) as int), 0))"))
+            .withColumn("old", expr("timestamp_seconds(-30000000000)"))
+            .limit(4);
+    return texts(
+        Bulkgen.on(session)
+            .set(settings())
+            .idColumn("at")
+            .temperature(1)
+            .set("seed", "5")
+            .output(folder.resolve(place).toString())
+            .generate(timed));
+  }
+
   private Map<String, String> settings() {
     return Map.of(
         "model", JobRun.MODEL,

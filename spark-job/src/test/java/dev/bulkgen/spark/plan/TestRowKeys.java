@@ -8,6 +8,7 @@ import dev.bulkgen.spark.config.JobSettings;
 import dev.bulkgen.spark.config.JobSettingsReader;
 import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.source.DataFrameInput;
+import dev.bulkgen.spark.source.OwnSession;
 import dev.bulkgen.spark.source.PromptSource;
 import dev.bulkgen.spark.storage.Storage;
 import java.nio.file.Files;
@@ -20,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkContext;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.BeforeAll;
@@ -88,10 +90,13 @@ class TestRowKeys {
   }
 
   private static Map<Long, String> keys(Path file, String name) {
-    JobSettings settings =
-        JobSettingsReader.read(
-            TaskType.GENERATE,
-            Map.of("model", "none", "input", file.toString(), "output", folder + "/none"));
+    return keys(file, name, Map.of());
+  }
+
+  private static Map<Long, String> keys(Path file, String name, Map<String, String> more) {
+    Map<String, String> given = new TreeMap<>(more);
+    given.putAll(Map.of("model", "none", "input", file.toString(), "output", folder + "/none"));
+    JobSettings settings = JobSettingsReader.read(TaskType.GENERATE, given);
     org.apache.hadoop.fs.Path plan = new org.apache.hadoop.fs.Path(folder.resolve(name).toString());
     new PlanFolder(Storage.of(plan, new Configuration()), plan)
         .freeze(UnitPlanner.measure(SPARK, settings, PromptSource.open(SPARK, settings.input())));
@@ -125,6 +130,36 @@ class TestRowKeys {
           digest, DataFrameInput.digest(SPARK.read().parquet(input.toString()), Optional.empty()));
     } finally {
       SPARK.conf().set(ZONE, "UTC");
+    }
+  }
+
+  @Test
+  void testATimestampsIdIsThatOfUtc() {
+    Path file = folder.resolve("timed.parquet");
+    SPARK
+        .sql("select 'a' as prompt, timestamp'2026-01-01 00:00:00Z' as at")
+        .write()
+        .parquet("" + file);
+    SPARK.conf().set(ZONE, "Europe/Berlin");
+    try {
+      Map<Long, String> keys = keys(file, "timed", Map.of("id-column", "at"));
+      assertEquals(Map.of(0L, "id:2026-01-01 00:00:00#0"), keys);
+    } finally {
+      SPARK.conf().set(ZONE, "UTC");
+    }
+  }
+
+  @Test
+  void testSettingsOfAQueryAroundTheCallReachNoTask() {
+    SparkContext spark = SPARK.sparkContext();
+    String policy = "spark.sql.legacy.timeParserPolicy";
+    spark.setLocalProperty(policy, "LEGACY");
+    try {
+      String seen = OwnSession.within(OwnSession.of(SPARK), () -> spark.getLocalProperty(policy));
+      assertEquals("CORRECTED", seen);
+      assertEquals("LEGACY", spark.getLocalProperty(policy));
+    } finally {
+      spark.setLocalProperty(policy, null);
     }
   }
 
