@@ -115,7 +115,7 @@ public final class DataFrameInput implements PromptInput {
     Path folder = new Path(settings.path());
     storage.delete(folder);
     try {
-      rows.write().option("compression", "zstd").parquet(folder.toString());
+      OwnSession.written(rows).write().option("compression", "zstd").parquet(folder.toString());
     } catch (Exception e) {
       // Scala code throws checked exceptions unannounced, so javac lets no narrower type stand.
       throw new BulkgenException(

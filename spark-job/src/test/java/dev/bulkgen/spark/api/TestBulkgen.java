@@ -16,12 +16,17 @@ import dev.bulkgen.spark.Sessions;
 import dev.bulkgen.spark.config.TaskType;
 import dev.bulkgen.spark.job.JobReport;
 import dev.bulkgen.spark.job.JobRun;
+import dev.bulkgen.spark.storage.ParquetFooter;
+import dev.bulkgen.spark.storage.Storage;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkContext;
 import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.api.java.UDF1;
@@ -30,6 +35,8 @@ import org.apache.spark.util.LongAccumulator;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class TestBulkgen {
   private static final SparkSession SPARK = Sessions.shared();
@@ -227,6 +234,51 @@ class TestBulkgen {
             .set("seed", "5")
             .output(folder.resolve(place).toString())
             .generate(timed));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"TIMESTAMP_MILLIS", "INT96"})
+  void testSessionsParquetSettingsChangeNoColumn(String timestamps) throws Exception {
+    SparkSession session = SPARK.newSession();
+    Map<String, String> parquet =
+        Map.of(
+            "spark.sql.parquet.outputTimestampType", timestamps,
+            "spark.sql.parquet.writeLegacyFormat", "true",
+            "spark.sql.parquet.datetimeRebaseModeInWrite", "LEGACY",
+            "spark.sql.parquet.int96RebaseModeInWrite", "LEGACY",
+            "spark.sql.parquet.compression.codec", "gzip");
+    parquet.forEach(session.conf()::set);
+    session.read().json(file.toString()).createOrReplaceTempView("mine");
+    session.udf().register("same", (UDF1<String, String>) id -> id, DataTypes.StringType);
+    Dataset<Row> given =
+        session.sql(
+            "select prompt, same(id) as id, date'1000-01-01' as day, 1.5BD as price,"
+                + " timestamp'2024-01-01 00:00:00.123456' as at,"
+                + " timestamp'1000-01-01 00:00:00.123456' as old from mine limit 3");
+    Bulkgen job = Bulkgen.on(session).set(settings());
+    SparkContext spark = SPARK.sparkContext();
+    // As a query around the call would hand them to tasks.
+    parquet.forEach(spark::setLocalProperty);
+    try {
+      Dataset<Row> results = job.generate(given);
+      String columns = "id, day, price, at, old";
+      assertEquals(told(given, columns), told(results, columns));
+      assertEquals(1, job.run(given).report().reusedUnits());
+    } finally {
+      parquet.keySet().forEach(name -> spark.setLocalProperty(name, null));
+    }
+    Storage storage = Storage.of(new org.apache.hadoop.fs.Path("" + output), new Configuration());
+    for (String shard : JobRun.shards(output).keySet()) {
+      var footer = ParquetFooter.read(storage, new org.apache.hadoop.fs.Path(output + "/" + shard));
+      assertFalse(footer.orElseThrow().containsKey("org.apache.spark.legacyDateTime"), shard);
+    }
+  }
+
+  private static List<String> told(Dataset<Row> rows, String columns) {
+    return rows.orderBy("id")
+        .selectExpr("cast(struct(" + columns + ") as string)")
+        .as(Encoders.STRING())
+        .collectAsList();
   }
 
   private Map<String, String> settings() {
