@@ -22,7 +22,7 @@ interface CpuKernels {
   /** Lanes of a panel and of an interleaved sum. */
   int LANES = 16;
 
-  /** The most rows, a multiple of it, that {@link #stageRows} makes of any. */
+  /** {@link #stageRows} fills rows up to a multiple of this number, at the most. */
   int STAGED_ROWS = 32;
 
   /**

@@ -71,16 +71,13 @@ final class KernelBenchmark {
     }
     for (int rows : rowCounts) {
       float[] x = pair.floats(rows * cols);
-      float[] staged = KernelCase.stagedRows(rows, cols);
+      float[] staged = KernelPair.stagedRows(rows, cols);
       float[] out = new float[rows * outputs];
       int some = Math.min(COMPARED, outputs);
       pair.compare(
           "matmul",
           new float[rows * some],
-          (twin, y) -> {
-            twin.stageRows(x, 0, cols, rows, cols, 0, cols / CpuKernels.LANES, staged);
-            twin.matmul(staged, rows, weights[0], 0, some, null, y, some);
-          });
+          (twin, y) -> pair.product(twin, x, 0, cols, rows, weights[0], 0, some, null, y, some));
       kernels.stageRows(x, 0, cols, rows, cols, 0, cols / CpuKernels.LANES, staged);
       int[] next = {0};
       double seconds =

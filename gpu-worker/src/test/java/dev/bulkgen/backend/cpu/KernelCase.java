@@ -51,17 +51,12 @@ enum KernelCase {
       int from = random.nextInt(outputs);
       float[] bias = random.nextBoolean() ? pair.floats(weight.rows()) : null;
       int outStride = weight.rows() + random.nextInt(5);
-      int depth = (cols + LANES - 1) / LANES * LANES;
-      int cut = random.nextInt(depth / LANES + 1);
       pair.compare(
           this + " " + dtype + " cols " + cols + " rows " + rows + " from " + from + "/" + outputs,
           pair.floats(rows * outStride),
-          (kernels, out) -> {
-            float[] staged = stagedRows(rows, depth);
-            kernels.stageRows(x, 3, pitch, rows, depth, cut, depth / LANES, staged);
-            kernels.stageRows(x, 3, pitch, rows, depth, 0, cut, staged);
-            kernels.matmul(staged, rows, weight, from, outputs, bias, out, outStride);
-          });
+          (kernels, out) ->
+              pair.product(
+                  kernels, x, 3, pitch, rows, weight, from, outputs, bias, out, outStride));
     }
   },
 
@@ -339,11 +334,8 @@ enum KernelCase {
         pair.compare(
             this + " lane " + lane,
             new float[1 << 12],
-            (kernels, out) -> {
-              float[] staged = stagedRows(1, LANES);
-              kernels.stageRows(x, 0, LANES, 1, LANES, 0, 1, staged);
-              kernels.matmul(staged, 1, weight, 0, 1 << 12, null, out, 1 << 12);
-            });
+            (kernels, out) ->
+                pair.product(kernels, x, 0, LANES, 1, weight, 0, 1 << 12, null, out, 1 << 12));
       }
       short[] finite = new short[LANES];
       Arrays.fill(finite, Float16.fromFloat(0x1p-24f));
@@ -353,14 +345,6 @@ enum KernelCase {
           (kernels, out) -> kernels.fp16Scores(new float[] {1}, 1, 1, finite, 0, 1, out, 0, LANES));
     }
   };
-
-  /** Room that nobody has cleared. */
-  static float[] stagedRows(int rows, int depth) {
-    int staged = CpuKernels.STAGED_ROWS;
-    float[] room = LineAligned.floats((rows + staged - 1) / staged * staged * depth);
-    Arrays.fill(room, Float.NaN);
-    return room;
-  }
 
   private static final int[] WIDTHS = {1, 8, 15, 16, 17, 31, 64, 72, 80, 96, 128, 172, 576};
   private static final int[] HEAD_DIMS = {8, 16, 64, 72, 80, 96, 128};

@@ -1,6 +1,8 @@
 package dev.bulkgen.backend.cpu;
 
+import dev.bulkgen.model.WeightMatrix;
 import dev.bulkgen.tensor.Float16;
+import java.util.Arrays;
 import java.util.Random;
 
 /** The scalar and the vectorized kernels, side by side, and data that is hard on both. */
@@ -71,6 +73,36 @@ final class KernelPair {
       }
     }
     compared += out.length;
+  }
+
+  /** Lays the rows out, in two parts that meet anywhere, and multiplies them. */
+  void product(
+      CpuKernels kernels,
+      float[] x,
+      int xOffset,
+      int xStride,
+      int rows,
+      WeightMatrix weight,
+      int from,
+      int to,
+      float[] bias,
+      float[] out,
+      int outStride) {
+    int vectors = (weight.cols() + CpuKernels.LANES - 1) / CpuKernels.LANES;
+    int depth = vectors * CpuKernels.LANES;
+    int cut = random.nextInt(vectors + 1);
+    float[] staged = stagedRows(rows, depth);
+    kernels.stageRows(x, xOffset, xStride, rows, depth, cut, vectors, staged);
+    kernels.stageRows(x, xOffset, xStride, rows, depth, 0, cut, staged);
+    kernels.matmul(staged, rows, weight, from, to, bias, out, outStride);
+  }
+
+  /** Room that nobody has cleared. */
+  static float[] stagedRows(int rows, int depth) {
+    int staged = CpuKernels.STAGED_ROWS;
+    float[] room = LineAligned.floats((rows + staged - 1) / staged * staged * depth);
+    Arrays.fill(room, Float.NaN);
+    return room;
   }
 
   /** Mostly ordinary numbers, some zeros, subnormal and large ones. */
